@@ -1,0 +1,117 @@
+"""``mlenv.lock``: what was decided, why, and the one file of each package a target installs.
+
+Aliases and file names stand here, never URLs: a mirror can serve it, and no credential can land
+in it. Nothing about the machine that wrote it is kept. The same spec, catalog, date and tool
+versions give the same bytes on every machine.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlenv.model import Model
+
+LOCK_NAME = "mlenv.lock"
+LOCK_SCHEMA = 1
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Tools(Model):
+    """The programs and facts whose versions change the bytes of a lock."""
+
+    mlenv: Line
+    uv: Line
+    catalog: Line
+    """The time of the catalog's scan, RFC 3339."""
+
+
+class Target(Model):
+    """The machine that the lock is for."""
+
+    name: Line
+    platform: Literal["linux/amd64", "linux/arm64"]
+    python: Line
+    glibc: Line | None = None
+    gpus: tuple[Line, ...] = ()
+    driver: Line | None = None
+
+
+class Stack(Model):
+    """The CUDA side of what was decided."""
+
+    toolkit: Line
+    """``12.8``, or ``cpu``; ``none`` where nothing of the stack uses CUDA."""
+    channel: Line
+    """The index that serves the framework family: ``default`` or ``pytorch-cu126``."""
+    cudnn: Line | None = None
+    nccl: Line | None = None
+
+
+class Base(Model):
+    """The image that the recipe starts from."""
+
+    reference: Line
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+
+
+class Decision(Model):
+    """One thing that was decided, and why."""
+
+    topic: Line
+    choice: Line
+    why: Line
+    source: Line
+
+
+class Said(Model):
+    """A warning that came with the lock."""
+
+    code: Line
+    what: Line
+
+
+class Written(Model):
+    """Another file of the folder, with its hash."""
+
+    path: Line
+    sha256: Sha256
+
+
+class Package(Model):
+    """A package of the lock, and the one file of it that the target installs."""
+
+    name: Line
+    version: Line
+    layer: Line
+    index: Line
+    """The alias of the index that serves it."""
+    filename: Line
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+    """The bytes of the file."""
+
+
+class Lock(Model):
+    """A whole ``mlenv.lock``."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")] = LOCK_SCHEMA
+    name: Line
+    backend: Literal["uv", "conda"]
+    verdict: Literal["ok", "unknown"]
+    spec_sha256: Sha256
+    """Over the spec's content; comments and layout do not count."""
+    artefacts_sha256: Sha256
+    """Over name, version, file name and hash of every package."""
+    exclude_newer: Line
+    tools: Tools
+    target: Target
+    stack: Stack
+    base: Base
+    decision: tuple[Decision, ...] = ()
+    said: tuple[Said, ...] = ()
+    written: tuple[Written, ...] = ()
+    package: tuple[Package, ...] = ()

@@ -1,0 +1,1 @@
+"""The spec: what a person asks for. It reads text and knows no catalog and no machine."""
