@@ -118,6 +118,8 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "spec-not-toml": (Exit.USAGE, "the spec is no TOML"),
     "spec-invalid": (Exit.USAGE, "a key or a value of the spec is wrong"),
     "spec-reserved": (Exit.USAGE, "the spec uses a key that is kept for a later mlenv"),
+    "framework-unknown": (Exit.USAGE, "the catalog has no row for a framework"),
+    "gpu-unknown": (Exit.USAGE, "no GPU is known by that name"),
     "not-built-yet": (Exit.USAGE, "the spec or the command asks for what this mlenv cannot do yet"),
     "usage": (Exit.USAGE, "the command line is wrong"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),

@@ -7,9 +7,9 @@ turns the text of a file into a value, and says in the reader's words what is wr
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, NoReturn
+from datetime import date
+from typing import Annotated, Protocol, Self
 
-from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -37,55 +37,104 @@ class Model(BaseModel):
 class WrongValueError(ValueError):
     """A value that is wrong, with the edit that mends it."""
 
-    def __init__(self, cause: str, fix: str) -> None:
-        """Keep what is wrong and how to mend it."""
+    def __init__(self, cause: str, fix: str, *, key: str = "") -> None:
+        """Keep what is wrong and how to mend it, and which ``key`` where the model cannot say."""
         super().__init__(cause)
         self.cause = cause
         self.fix = fix
+        self.key = key
 
 
-def _wrong(cause: str, fix: str) -> NoReturn:
-    raise WrongValueError(cause, fix)
+class ReservedValueError(WrongValueError):
+    """A value that a later mlenv will read."""
 
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""Characters that no value of a spec needs and that could end a line of what is generated."""
+CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"  # bidi marks too
+)
+"""Characters that no value of a spec needs and that could end or hide a line of a file."""
+
+LONGEST = 4096
+"""Characters that a value of a spec may have."""
+
+_CREDENTIAL = re.compile(r"(?<=//)\S*@")
+
+
+def shown(text: str) -> str:
+    """Return ``text`` in quotes for a message: one short line, and no credential of a URL."""
+    safe = _CREDENTIAL.sub("…@", text[:LONGEST])
+    safe = "".join(each if each.isprintable() else "?" for each in safe)
+    return f'"{safe}"' if len(safe) <= 60 else f'"{safe[:57]}…"'
+
+
+def kind(value: object) -> str:
+    """Return what TOML calls ``value``, with its article."""
+    kinds = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        tuple: "a list",
+        dict: "a table",
+        date: "a date",
+    }
+    return kinds.get(type(value), "a time")
 
 
 def plain(value: object, example: str) -> str:
     """Return ``value`` if it is text on one line.
 
     Raises:
-        WrongValueError: it is a number (TOML reads 12.10 as 12.1) or holds control characters.
+        WrongValueError: it is a number (TOML reads 12.10 as 12.1), holds control characters, or
+            is longer than any name or command is.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        _wrong(f"a string is wanted here, not {_kind(value)}", f'write it like "{example}"')
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise _number(value, example)
     if not isinstance(value, str):
-        _wrong(
-            f"TOML reads {value} as a number, and 12.10 as 12.1: "
-            "by then the version that was meant is lost",
-            f'put it in quotes, like "{example}"',
+        raise WrongValueError(
+            f"a string is wanted here, not {kind(value)}", f'write it like "{example}"'
         )
     if CONTROL.search(value):
-        _wrong("it holds a line break or another control character", "write it on one line")
+        raise WrongValueError(
+            "it holds a line break or another control character", "write it on one line"
+        )
+    if len(value) > LONGEST:
+        raise WrongValueError(
+            f"it is longer than {LONGEST} characters", "keep what is long in a file of its own"
+        )
     return value
 
 
-def _kind(value: object) -> str:
-    kinds = {bool: "a boolean", list: "a list", dict: "a table", tuple: "a list"}
-    return kinds.get(type(value), "a date" if hasattr(value, "year") else type(value).__name__)
+def _number(value: float, example: str) -> WrongValueError:
+    if not re.fullmatch(r"[\d.]+", example):
+        return WrongValueError(
+            "a string is wanted here, not a number", f'write it like "{example}"'
+        )
+    whole = isinstance(value, int) and 0 <= value < 1000
+    return WrongValueError(
+        f"TOML reads {value if abs(value) < 1e6 else 'this'} as a number, and 12.10 as 12.1: "
+        "by then the version that was meant is lost",
+        f'put it in quotes, like "{value if whole else example}"',
+    )
 
 
-def _parsed(cls: type[Any], example: str) -> BeforeValidator:
+class _Parsed(Protocol):
+    @classmethod
+    def parse(cls, text: str) -> Self: ...
+
+
+def _parsed(cls: type[_Parsed], example: str) -> BeforeValidator:
     def parse(value: object) -> object:
         if isinstance(value, cls):
             return value
+        text = plain(value, example)
         try:
-            return cls.parse(plain(value, example))  # type: ignore[attr-defined]
-        except WrongValueError:
-            raise
+            return cls.parse(text)
         except ValueError as error:
-            _wrong(str(error), f'write it like "{example}"')
+            raise WrongValueError(
+                str(error).replace(repr(text), shown(text)), f'write it like "{example}"'
+            ) from error
 
     return BeforeValidator(parse)
 
@@ -96,108 +145,57 @@ def _text(pattern: str, example: str, described: str) -> WithJsonSchema:
     )
 
 
+_NAME = r"^[a-z0-9]+((\.|_{1,2}|-+)[a-z0-9]+)*$"
+# Source: OCI distribution-spec 1.1, "Pulling manifests": the components of an image's name.
+
+
 def _name(value: object) -> str:
     text = plain(value, "train")
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?", text) or ".." in text:
-        _wrong(
-            f"{text!r} cannot be the name of a folder and an image",
-            "use a-z, 0-9, '-', '_' and '.', beginning and ending with a letter or digit",
+    if not re.fullmatch(_NAME, text) or len(text) > 63:
+        raise WrongValueError(
+            f"{shown(text)} cannot be the name of a folder and an image",
+            "use a-z and 0-9, with a '-', '_' or '.' between them, and no more than 63",
         )
     return text
 
 
-_NAME = r"^[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?$"
-Name = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
+Name = Annotated[
+    str,
+    BeforeValidator(_name),
+    WithJsonSchema({"type": "string", "pattern": _NAME, "maxLength": 63}),
+]
 """A word that becomes a folder, a label and a part of an image reference."""
 
 
-def requirement(value: object) -> Requirement:
-    """Return ``value`` as a PEP 508 requirement that names an index's package.
-
-    Raises:
-        WrongValueError: it is no requirement, or one that points at a URL.
-    """
-    if isinstance(value, Requirement):
-        return value
-    text = plain(value, "transformers>=4.55")
-    try:
-        parsed = Requirement(text)
-    except InvalidRequirement as error:
-        _wrong(
-            f"{text!r} is no PEP 508 requirement: {str(error).splitlines()[0]}",
-            'write it like "transformers>=4.55"',
-        )
-    if parsed.url is not None:
-        _wrong(
-            f"{text!r} points at a URL, which no hash and no mirror covers",
-            "name the package, and its index under [indexes]",
-        )
-    return parsed
-
-
-def _framework(value: object) -> Requirement:
-    parsed = requirement(value)
-    if parsed.extras:
-        extras = ",".join(sorted(parsed.extras))
-        _wrong(
-            f"{parsed.name!r} is a framework, and choosing its extras is mlenv's work",
-            f"leave out [{extras}], and say `cuda`",
-        )
-    if parsed.marker is not None:
-        _wrong("a framework takes no marker", "say `platform` and `python` of a target instead")
-    if "+" in str(parsed.specifier):
-        _wrong(
-            f"{str(parsed.specifier)!r} names a local version, and choosing it is mlenv's work",
-            "leave out the part from '+', and say `cuda`",
-        )
-    return parsed
-
-
-def _one_or_more(value: object) -> object:
-    return (value,) if isinstance(value, str | int | float) else value
-
-
-_REQUIREMENT = WithJsonSchema({"type": "string", "examples": ["transformers>=4.55"]})
-_AS_TEXT = PlainSerializer(str, return_type=str)
-
-Requires = Annotated[Requirement, BeforeValidator(requirement), _AS_TEXT, _REQUIREMENT]
-"""A PEP 508 requirement without a URL."""
-
-Framework = Annotated[Requirement, BeforeValidator(_framework), _AS_TEXT, _REQUIREMENT]
-"""A requirement of a framework: no extras, no local version, no marker."""
-
-Frameworks = Annotated[
-    tuple[Framework, ...],
-    BeforeValidator(_one_or_more),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-            "examples": ["torch==2.8.*", ["torch>=2.9", "jax"]],
-        }
-    ),
-]
-"""A requirement, or a list of them."""
+AS_TEXT = PlainSerializer(str, return_type=str)
+"""Writes a value as the text that it is parsed from."""
 
 PythonField = Annotated[
     Python,
     _parsed(Python, "3.12"),
-    _AS_TEXT,
+    AS_TEXT,
     _text(r"^3\.\d{1,2}t?$", "3.12", "a CPython minor; `t` is free-threaded"),
 ]
 """A Python minor."""
 
 PrefixField = Annotated[
-    Prefix, _parsed(Prefix, "9.10"), _AS_TEXT, _text(r"^\d+(\.\d+){0,4}$", "9.10", "a prefix")
+    Prefix,
+    _parsed(Prefix, "9.10"),
+    AS_TEXT,
+    _text(r"^\d+(\.\d+){0,4}$", "9.10", "a version prefix"),
 ]
 """A version prefix."""
 
 GlibcField = Annotated[
-    Glibc, _parsed(Glibc, "2.31"), _AS_TEXT, _text(r"^2\.\d{1,2}$", "2.31", "a glibc version")
+    Glibc, _parsed(Glibc, "2.31"), AS_TEXT, _text(r"^2\.\d{1,2}$", "2.31", "a glibc version")
 ]
 """A glibc version."""
 
 DriversField = Annotated[
-    Drivers, _parsed(Drivers, ">=535"), _AS_TEXT, _text(r"^[<>=~].*$", ">=535", "PEP 440 over drivers")
+    Drivers,
+    _parsed(Drivers, ">=535"),
+    AS_TEXT,
+    _text(r"^[<>=~].*$", ">=535", "a PEP 440 specifier over drivers"),
 ]
 """A range of drivers."""
 
@@ -209,10 +207,12 @@ def _toolkit(value: object) -> object:
     try:
         parsed = Prefix.parse(text)
     except ValueError:
-        _wrong(f"{text!r} is no CUDA version", 'write it like "12.8", or "cpu" for none')
+        raise WrongValueError(
+            f"{shown(text)} is no CUDA version", 'write it like "12.8", or "cpu" for none'
+        ) from None
     if len(parsed.parts) > 2:
-        _wrong(
-            f"{text!r} names a patch release, which no framework is built for",
+        raise WrongValueError(
+            f"{shown(text)} names a patch release, which no framework is built for",
             f'write "{parsed.parts[0]}.{parsed.parts[1]}"',
         )
     return parsed
@@ -221,7 +221,7 @@ def _toolkit(value: object) -> object:
 Toolkit = Annotated[
     Prefix | str,
     BeforeValidator(_toolkit),
-    _AS_TEXT,
+    AS_TEXT,
     _text(r"^(cpu|\d{1,2}(\.\d{1,2})?)$", "12.8", "a CUDA version prefix, or cpu"),
 ]
 """A CUDA toolkit prefix, or ``cpu``."""

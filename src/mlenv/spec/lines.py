@@ -1,21 +1,20 @@
 """Where each key of a TOML text was written, so that an error can point at its line.
 
 ``tomllib`` keeps no positions. It is asked statement by statement instead, so that no second
-TOML grammar stands here; for a list or table over several lines it is the line it begins on,
-and each string of it on a line of its own.
+TOML grammar stands here (``docs/decisions/0001``). For a list or table over several lines it is
+the line it begins on, and each string of it has a line of its own.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_HEADER = re.compile(r"\s*\[\[?(?!\s*\])")
-_STATEMENT_LINES = 2000
+_STATEMENT_LINES = 5000
+_CLOSERS = ("]", "}")
 
 
 def lines(text: str) -> Mapping[str, int]:
@@ -27,7 +26,7 @@ def lines(text: str) -> Mapping[str, int]:
     prefix = ""
     counts: dict[str, int] = {}
     for number, statement in _statements(text):
-        if _HEADER.match(statement):
+        if statement.lstrip().startswith("["):
             prefix = _header_path(statement, counts)
             found.setdefault(prefix, number)
             continue
@@ -36,23 +35,39 @@ def lines(text: str) -> Mapping[str, int]:
     return found
 
 
+def line_of(key: str, found: Mapping[str, int]) -> int | None:
+    """Return the line of ``key``, or else of the nearest table or list around it."""
+    while key and key not in found:
+        key = key[: max(key.rfind("."), key.rfind("["), 0)]
+    return found.get(key)
+
+
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     held: list[str] = []
-    start = 1
-    for number, line in enumerate(text.splitlines(), start=1):
+    start, opened = 1, 0
+    # TOML, "Newline": LF or CRLF. str.splitlines() would also break at U+2028 and others.
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if not held:
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
-            start = number
+            start, opened = number, 0
         held.append(line)
+        opened += sum(map(line.count, "[{")) - sum(map(line.count, "]}"))
+        if len(held) > _STATEMENT_LINES:
+            return
+        # Whether it ends here is tomllib's to say; a long list is not read again at each line.
+        if opened > 0 and not line.lstrip().startswith(_CLOSERS) and not _has_quotes(line):
+            continue
         try:
             tomllib.loads("\n".join(held))
         except tomllib.TOMLDecodeError:
-            if len(held) > _STATEMENT_LINES:
-                return
             continue
         yield start, "\n".join(held)
         held = []
+
+
+def _has_quotes(line: str) -> bool:
+    return '"""' in line or "'''" in line
 
 
 def _header_path(statement: str, counts: dict[str, int]) -> str:
@@ -62,10 +77,10 @@ def _header_path(statement: str, counts: dict[str, int]) -> str:
         key, at = next(iter(at.items()))
         path = f"{path}.{key}" if path else key
         if isinstance(at, list):
-            if not at[0]:
-                counts[path] = counts.get(path, -1) + 1
-            path = f"{path}[{max(counts.get(path, 0), 0)}]"
+            counts[path] = counts.get(path, -1) + 1
             at = at[0]
+        if path in counts:
+            path = f"{path}[{counts[path]}]"
     return path
 
 
@@ -83,5 +98,6 @@ def _paths(value: object, statement: str, path: str = "") -> Iterator[tuple[str,
 def _offset(value: object, statement: str) -> int:
     if not isinstance(value, str) or "\n" not in statement:
         return 0
-    rows = [i for i, row in enumerate(statement.splitlines()) if value and value in row]
-    return rows[0] if rows else 0
+    quoted = (f'"{value}"', f"'{value}'")
+    rows = enumerate(statement.split("\n"))
+    return next((row for row, line in rows if any(each in line for each in quoted)), 0)

@@ -6,166 +6,44 @@ means for one target is ``spec.stack``.
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime, timedelta
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, Strict, model_validator
 
-from mlenv.machine import Platform  # noqa: TC001 (pydantic reads it)
+from mlenv.machine import Platform
 from mlenv.model import (
     DriversField,
-    Frameworks,
     GlibcField,
     Model,
     Name,
     PrefixField,
     PythonField,
-    Requires,
     Toolkit,
     WrongValueError,
-    plain,
-    requirement,
+)
+from mlenv.spec.requires import Frameworks, Requires
+from mlenv.spec.words import (
+    Alias,
+    Apt,
+    Channel,
+    Compiler,
+    GpuName,
+    Instant,
+    InstantOrNever,
+    LabelKey,
+    LabelText,
+    PackageGlob,
+    Reference,
+    Schema,
+    Sdist,
+    Url,
+    Word,
 )
 
 RESERVED = ("extends", "project", "sources", "waive", "fabric", "policy")
 """Top-level keys that a later mlenv will read; a spec that uses them is told so."""
 
-_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[^?#]*)?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_ALIAS = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_PACKAGE_GLOB = re.compile(r"[A-Za-z0-9*]([A-Za-z0-9._*-]*[A-Za-z0-9*])?")
-_APT = re.compile(r"[a-z0-9][a-z0-9+.-]{1,80}")
-_REFERENCE = re.compile(
-    r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:\d{1,5})?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
-    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
-)
-_CHANNEL = re.compile(r"[a-z0-9][a-z0-9_.-]*|(https?|file)://[^\s\"'\\$`]+")
-
-
-def _wrong(cause: str, fix: str) -> NoReturn:
-    raise WrongValueError(cause, fix)
-
-
-def _matched(pattern: re.Pattern[str], example: str, cause: str) -> BeforeValidator:
-    def check(value: object) -> str:
-        text = plain(value, example)
-        if not pattern.fullmatch(text):
-            _wrong(f"{text!r} {cause}", f'write it like "{example}"')
-        return text
-
-    return BeforeValidator(check)
-
-
-def _string(pattern: re.Pattern[str], example: str) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"type": "string", "pattern": f"^({pattern.pattern})$", "examples": [example]}
-    )
-
-
-def _instant(value: object) -> object:
-    """Return a date or time as RFC 3339 in UTC; a date is the end of that day."""
-    if value is False or value is None:
-        return value
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            _wrong("a time without a zone is another time elsewhere", "end it with Z")
-        return value.isoformat().replace("+00:00", "Z")
-    text = value.isoformat() if isinstance(value, date) else plain(value, "2026-11-01")
-    try:
-        if _DATE.fullmatch(text):
-            return f"{date.fromisoformat(text) + timedelta(days=1)}T00:00:00Z"
-        if datetime.fromisoformat(text).tzinfo is None:
-            _wrong("a time without a zone is another time elsewhere", "end it with Z")
-    except ValueError as error:
-        if isinstance(error, WrongValueError):
-            raise
-        _wrong(f"{text!r} is no date", 'write it like "2026-11-01" or "2026-11-01T12:00:00Z"')
-    return text
-
-
-def _url(value: object) -> str:
-    text = plain(value, "https://pkgs.corp.example/simple")
-    if "@" in text:
-        _wrong(
-            "a credential in a spec ends up in locks, images and logs",
-            "keep it in netrc, a keyring or UV_INDEX_NAME_PASSWORD",
-        )
-    if re.search(r"[\s\"'\\$`<>{}|^]", text):
-        _wrong("an index URL holds no blanks, quotes or shell characters", "escape them as %XX")
-    if not _URL.fullmatch(text):
-        _wrong(f"{text!r} is no index", 'write it like "https://pkgs.corp.example/simple"')
-    return text.rstrip("/")
-
-
-def _word(value: object) -> str:
-    text = plain(value, "python")
-    if not text:
-        _wrong("it is empty", "write the words of a command, one string each")
-    return text
-
-
-def _compile(value: object) -> object:
-    if value == "nvcc" or isinstance(value, bool):
-        return value
-    _wrong("it is none of true, false and \"nvcc\"", 'write `compile = true` or `compile = "nvcc"`')
-
-
-def _sdist(value: object) -> object:
-    if value in ("pure", "deny"):
-        return value
-    if isinstance(value, list | tuple):
-        return tuple(requirement(each) for each in value)
-    _wrong(
-        'it is none of "pure", "deny" and a list of packages',
-        'write "pure", "deny", or a list like ["flash-attn"]',
-    )
-
-
-Instant = Annotated[
-    str,
-    BeforeValidator(_instant),
-    WithJsonSchema({"type": "string", "examples": ["2026-11-01", "2026-11-01T12:00:00Z"]}),
-]
-InstantOrNever = Annotated[
-    str | bool,
-    BeforeValidator(_instant),
-    WithJsonSchema({"anyOf": [{"const": False}, {"type": "string"}]}),
-]
-Sdist = Annotated[
-    str | tuple[Requires, ...],
-    BeforeValidator(_sdist),
-    WithJsonSchema(
-        {"anyOf": [{"enum": ["pure", "deny"]}, {"type": "array", "items": {"type": "string"}}]}
-    ),
-]
-Url = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "format": "uri"})]
-Alias = Annotated[str, _matched(_ALIAS, "corp", "is no alias of an index"), _string(_ALIAS, "corp")]
-PackageGlob = Annotated[
-    str, _matched(_PACKAGE_GLOB, "corp-*", "names no packages"), _string(_PACKAGE_GLOB, "corp-*")
-]
-Apt = Annotated[str, _matched(_APT, "libibverbs1", "is no Debian package"), _string(_APT, "git")]
-Reference = Annotated[
-    str,
-    _matched(_REFERENCE, "python:3.12-slim-bookworm", "is no image reference"),
-    _string(_REFERENCE, "python:3.12-slim-bookworm"),
-]
-Channel = Annotated[
-    str, _matched(_CHANNEL, "conda-forge", "is no conda channel"), _string(_CHANNEL, "conda-forge")
-]
-GpuName = Annotated[
-    str,
-    _matched(re.compile(r"[A-Za-z0-9][A-Za-z0-9 _./()+-]{0,60}"), "H100", "is no GPU"),
-    WithJsonSchema({"type": "string", "examples": ["H100", "sm_90"]}),
-]
-Word = Annotated[str, BeforeValidator(_word), WithJsonSchema({"type": "string"})]
-LabelKey = Annotated[
-    str,
-    _matched(re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?"), "org.example.team", "is no label"),
-]
-LabelText = Annotated[
-    str, BeforeValidator(lambda value: plain(value, "text")), WithJsonSchema({"type": "string"})
-]
+YesNo = Annotated[bool, Strict()]
 
 
 class Layers(Model):
@@ -235,7 +113,7 @@ class IndexSpec(Model):
 
     url: Url
     """Its simple API."""
-    packages: tuple[PackageGlob, ...]
+    packages: Annotated[tuple[PackageGlob, ...], Field(min_length=1)]
     """The packages it serves: names, or patterns with ``*``."""
     exclude_newer: InstantOrNever | None = None
     """``false`` for an index that gives no upload times."""
@@ -248,11 +126,11 @@ class ImageSpec(Model):
     """``auto`` is the smallest base that serves; or an image reference."""
     apt: tuple[Apt, ...] = ()
     """Debian packages to install."""
-    cuda_compat: bool = False
+    cuda_compat: YesNo = False
     """Ship NVIDIA's forward-compatibility libcuda."""
-    compile: Annotated[bool | Literal["nvcc"], BeforeValidator(_compile)] = False
+    compile: Compiler = False
     """A C compiler in the image (torch.compile, Triton); ``nvcc`` adds the CUDA compiler."""
-    variants: tuple[Literal["runtime", "dev"], ...] = ("runtime",)
+    variants: Annotated[tuple[Literal["runtime", "dev"], ...], Field(min_length=1)] = ("runtime",)
     """The images to build."""
     labels: dict[LabelKey, LabelText] = Field(default_factory=dict)
     """Labels of the image."""
@@ -265,37 +143,51 @@ class Smoke(Model):
     """What the report calls it."""
     run: Annotated[tuple[Word, ...], Field(min_length=1)]
     """The command's words; no shell reads them."""
-    gpus: Annotated[int, Field(ge=0, le=1024)] = 0
+    gpus: Annotated[int, Strict(), Field(ge=0, le=1024)] = 0
     """How many GPUs it needs."""
 
 
 class Cell(Model):
-    """One point of the matrix, or a pattern over points."""
+    """A cell of [matrix] include, or a pattern over cells in exclude."""
 
     target: Name | None = None
+    """One of [targets]."""
     python: PythonField | None = None
+    """Its ``python``."""
     framework: Frameworks | None = None
+    """Its ``framework``."""
     cuda: Toolkit | None = None
+    """Its ``cuda``."""
     cudnn: PrefixField | None = None
+    """Its ``cudnn``."""
     packages: tuple[Requires, ...] | None = None
-    allow_failure: bool = False
+    """Its ``packages``."""
+    allow_failure: YesNo = False
+    """A cell that is shown, and whose failure fails nothing."""
 
 
 class Axes(Model):
     """[matrix] axes: each a list of values; they multiply."""
 
     target: tuple[Name, ...] = ()
+    """Names of [targets]."""
     python: tuple[PythonField, ...] = ()
+    """Values of ``python``."""
     framework: tuple[Frameworks, ...] = ()
+    """Values of ``framework``, each a requirement or a list of them."""
     cuda: tuple[Toolkit, ...] = ()
+    """Values of ``cuda``."""
     cudnn: tuple[PrefixField, ...] = ()
+    """Values of ``cudnn``."""
     packages: tuple[tuple[Requires, ...], ...] = ()
+    """Values of ``packages``, each a list."""
 
 
 class Matrix(Model):
     """[matrix]: axes multiply; a cell is a spec of its own."""
 
     axes: Axes = Axes()
+    """The lists that are multiplied."""
     exclude: tuple[Cell, ...] = ()
     """Cells that are left out."""
     include: tuple[Cell, ...] = ()
@@ -305,7 +197,7 @@ class Matrix(Model):
 class Spec(Model):
     """An environment that must run, in the user's words."""
 
-    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    schema_: Annotated[Literal[1], Schema, Field(alias="schema")] = 1
     """The version of this format."""
     name: Name
     """The name of the folder and the image."""
@@ -324,22 +216,50 @@ class Spec(Model):
     packages: tuple[Requires, ...] = ()
     """Requirements with no better layer."""
     stack: Layers = Layers()
+    """The layers of an ML stack."""
     dev: Dev = Dev()
+    """What only the ``dev`` variant of the image holds."""
     targets: dict[Name, TargetSpec] = Field(default_factory=dict)
     """Machines it must run on; one lock each."""
     lock: LockSpec = LockSpec()
+    """How far the solver may look."""
     indexes: dict[Alias, IndexSpec] = Field(default_factory=dict)
     """Further package indexes."""
     image: ImageSpec = ImageSpec()
+    """What is in the image beside the lock."""
     smoke: tuple[Smoke, ...] = ()
+    """Checks of the user's own."""
     matrix: Matrix | None = None
+    """Variations of this spec."""
 
     @model_validator(mode="after")
-    def _indexes_are_further_ones(self) -> Spec:
-        for alias in self.indexes:
-            if alias == "default" or alias.startswith("pytorch-"):
-                _wrong(
-                    f"`indexes.{alias}` is the name of an index that mlenv has already",
-                    "choose another name for it",
+    def _names_agree(self) -> Self:
+        names = [each.name for each in self.smoke]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise WrongValueError(
+                    f'another check is called "{name}" already',
+                    "give each check a name of its own",
+                    key=f"smoke[{index}].name",
+                )
+        for key, name in _matrix_targets(self.matrix):
+            if name not in self.targets:
+                raise WrongValueError(
+                    f"there is no [targets.{name}]; there is {', '.join(self.targets) or 'none'}",
+                    "write the name of a target, or add its table",
+                    key=key,
                 )
         return self
+
+
+def _matrix_targets(matrix: Matrix | None) -> tuple[tuple[str, str], ...]:
+    if matrix is None:
+        return ()
+    axis = [(f"matrix.axes.target[{index}]", name) for index, name in enumerate(matrix.axes.target)]
+    cells = [
+        (f"matrix.{word}[{index}].target", cell.target)
+        for word, several in (("exclude", matrix.exclude), ("include", matrix.include))
+        for index, cell in enumerate(several)
+        if cell.target is not None
+    ]
+    return (*axis, *cells)

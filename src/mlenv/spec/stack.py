@@ -71,7 +71,7 @@ def _stack(spec: Spec, name: str | None, target: TargetSpec | None) -> Stack:
         own = target is not None and getattr(target, word) is not None
         keys[word] = f"targets.{name}.{word}" if own else word
     for word in ("platform", "gpus", "driver", "glibc"):
-        keys[word] = f"targets.{name}.{word}"
+        keys[word] = f"targets.{name}.{word}" if target is not None else "targets"
     keys["nccl"] = "nccl"
     if keys["base"] == "base":
         keys["base"] = "image.base"
@@ -115,7 +115,7 @@ def _dev(spec: Spec) -> tuple[Asked, ...]:
 
     if "dev" not in spec.image.variants:
         return ()
-    words = [("dev.editors", each) for each in spec.dev.editors]
+    words: list[tuple[str, str]] = [("dev.editors", each) for each in spec.dev.editors]
     words += [("dev.typecheck", spec.dev.typecheck)] if spec.dev.typecheck else []
     named = tuple(
         Asked(key=key, layer="dev", requirement=Requirement(DEV_PACKAGES[word]))

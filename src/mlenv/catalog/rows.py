@@ -1,0 +1,238 @@
+"""The rows of the catalog, as they cross a file: no fact without a source and a date.
+
+Tiers, best first: A the index's page of a package (versions, tags, dates, yanks), B the core
+metadata of a wheel (requirements), C a small file inside a wheel (what it was built for), D a
+binary inside a wheel (the code it holds), K kept by hand from a named source.
+"""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003 (pydantic reads it)
+from functools import cached_property
+from typing import Annotated, Literal
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+from pydantic import BeforeValidator, Field
+
+from mlenv.cuda import Arch, Code, Cuda
+from mlenv.model import Model
+
+
+def _value(cls: type[Cuda] | type[Arch] | type[Code]) -> BeforeValidator:
+    return BeforeValidator(lambda value: cls.parse(value) if isinstance(value, str) else value)
+
+
+CudaValue = Annotated[Cuda, _value(Cuda)]
+ArchValue = Annotated[Arch, _value(Arch)]
+CodeValue = Annotated[Code, _value(Code)]
+Confidence = Literal["high", "medium", "none"]
+
+
+class Wheels(Model):
+    """The wheels of a release for one architecture (tier A)."""
+
+    python: tuple[str, ...]
+    """``cp312``, ``cp313t``, ``py3``, or ``abi3>=cp38``."""
+    glibc: tuple[str, ...] = ()
+    """The lowest that each needs, ascending."""
+    mb: float
+    """The size of the largest, in 10**6 bytes."""
+
+
+class Metadata(Model):
+    """What one wheel of a release says (tiers B, C and D)."""
+
+    file: str
+    requires: dict[str, str] = Field(default_factory=dict)
+    """Name with extras -> specifier, for what has to do with GPUs; ``*`` is any."""
+    extras: dict[str, dict[str, str]] = Field(default_factory=dict)
+    built_for: str | None = None
+    """The CUDA version it was compiled for (tier C), or ``cpu``."""
+    code: tuple[CodeValue, ...] = ()
+    """The GPU code in it (tiers C and D); empty is unknown."""
+    bundled: tuple[str, ...] = ()
+    """CUDA libraries that are inside it."""
+
+
+class Release(Model):
+    """One release of a package."""
+
+    date: str
+    """Of its first file, ``YYYY-MM-DD``."""
+    yanked: str | None = None
+    """Why all of it was yanked."""
+    requires_python: str | None = None
+    sdist: bool = False
+    wheels: dict[str, Wheels] = Field(default_factory=dict)
+    """Architecture (``x86_64``, ``aarch64``, ``any``) -> its wheels."""
+    metadata: dict[str, Metadata] = Field(default_factory=dict)
+    """Architecture -> what its wheel says."""
+
+
+class Fact(Model):
+    """A row kept by hand (tier K)."""
+
+    source: str
+    confidence: Confidence
+    checked: date
+
+    @property
+    def cited(self) -> str:
+        """The source with its date, as errors show it."""
+        return f"{self.source} ({self.checked})"
+
+
+class DriverFloor(Fact):
+    """The oldest driver that starts programs of these toolkits."""
+
+    first: CudaValue
+    last: CudaValue
+    driver: str
+
+
+class ToolkitDriver(Fact):
+    """The driver that came with a toolkit."""
+
+    toolkit: CudaValue
+    driver: str
+
+
+class Architecture(Fact):
+    """The drivers and toolkits that know a GPU architecture."""
+
+    name: str
+    capability: ArchValue
+    first_driver: int | None = None
+    last_driver: int | None = None
+    first_toolkit: CudaValue
+    last_toolkit: CudaValue | None = None
+
+
+class GpuNames(Fact):
+    """Products of one compute capability; ``x`` stands for one digit."""
+
+    capability: ArchValue
+    names: tuple[str, ...]
+
+
+class CudnnRange(Fact):
+    """The GPUs that a range of cuDNN releases has kernels for."""
+
+    first: str
+    below: str | None = None
+    capability_first: ArchValue | None = None
+
+
+class HostGcc(Fact):
+    """The newest gcc that nvcc of these toolkits takes."""
+
+    first: str
+    last: str
+    gcc: int
+
+
+class ForwardCompatibility(Fact):
+    """The driver branches on which cuda-compat of a toolkit major works."""
+
+    toolkit_major: int
+    branches: tuple[int, ...]
+    gpus: str
+
+
+class Variant(Fact):
+    """The toolkits that the framework's own index has builds of a release for."""
+
+    framework: str
+    version: str
+    toolkits: tuple[CudaValue, ...]
+
+
+class CodeRange(Fact):
+    """The GPU code of releases whose own metadata does not say it."""
+
+    package: str
+    versions: str
+    toolkits: tuple[CudaValue, ...] = ()
+    architecture: str
+    code: tuple[CodeValue, ...]
+
+
+class BaseImage(Fact):
+    """The glibc of an image; ``*`` in the reference stands for anything."""
+
+    reference: str
+    glibc: str
+
+
+class Facts(Model):
+    """All rows that are kept by hand."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    driver_floor: tuple[DriverFloor, ...]
+    toolkit_driver: tuple[ToolkitDriver, ...]
+    architecture: tuple[Architecture, ...]
+    gpu: tuple[GpuNames, ...]
+    cudnn: tuple[CudnnRange, ...]
+    host_gcc: tuple[HostGcc, ...]
+    forward_compatibility: tuple[ForwardCompatibility, ...]
+    variant: tuple[Variant, ...]
+    code: tuple[CodeRange, ...]
+    base: tuple[BaseImage, ...]
+
+
+class Proof(Model):
+    """The file inside a wheel that tells a CUDA build from a CPU build."""
+
+    package: str
+    file: str
+    pattern: str
+
+
+class FrameworkRow(Model):
+    """A framework: how its CUDA builds are named, and where they are."""
+
+    name: str
+    distribution: dict[str, str]
+    """Toolkit major, or ``any``, -> the package to install."""
+    extra: dict[str, str] = Field(default_factory=dict)
+    """Toolkit major -> the extra that brings the CUDA libraries."""
+    family: tuple[str, ...] = ()
+    """What must come from the same index as the framework."""
+    packages: tuple[str, ...]
+    """Everything that belongs to it, for layers."""
+    carrier: tuple[str, ...] = ()
+    """The packages whose wheels hold its GPU code, where that is not the distribution."""
+    index: str | None = None
+    """Its own index per variant; ``{tag}`` is ``cu126``."""
+    proof: Proof | None = None
+    source: str
+    checked: date
+
+    def package(self, major: int | None) -> str | None:
+        """Return the package for a toolkit major (None: a CPU build), or None for none."""
+        return self.distribution.get("any") or self.distribution.get(str(major))
+
+
+class Framework(Model):
+    """The file of framework rows."""
+
+    framework: tuple[FrameworkRow, ...]
+
+
+class VersionedRelease:
+    """A release with its version parsed once."""
+
+    __slots__ = ("__dict__", "name", "release", "text", "version")
+
+    def __init__(self, name: str, text: str, release: Release) -> None:
+        """Keep the release of package ``name`` whose version reads ``text``."""
+        self.name = name
+        self.text = text
+        self.version = Version(text)
+        self.release = release
+
+    @cached_property
+    def python(self) -> SpecifierSet:
+        """Its Requires-Python, with both bounds."""
+        return SpecifierSet(self.release.requires_python or "")

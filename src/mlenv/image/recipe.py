@@ -1,0 +1,117 @@
+"""What an image is made of beside its lock, as a value whose every word was checked.
+
+The parser of a spec refuses these things first, and in the user's words. Here they are refused
+again, as a ``ValueError``: what gets past a mistake above must still not become an instruction.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mlenv.machine import Glibc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlenv.machine import Python
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?")
+_BASE = re.compile(
+    r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:\d{1,5})?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# apt-get reads `name-` as "remove name".
+_APT = re.compile(r"[a-z0-9][a-z0-9+.-]{0,79}[a-z0-9+.]")
+_ALIAS = re.compile(r"[a-z][a-z0-9-]{0,30}")
+# It stands between single quotes, and the spec refuses the same characters.
+_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[^\s\x00-\x20\x7f-\x9f\"'\\$`<>{}|^?#@]*)?")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
+_FLOOR = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}")
+_TOOL = re.compile(r"[a-z0-9][a-z0-9._-]*==[A-Za-z0-9.!+]+( --hash=sha256:[0-9a-f]{64})+")
+_VARIANTS = re.compile("runtime|dev")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What an image is made of beside its lock.
+
+    Raises:
+        ValueError: a value is outside its alphabet; none of a parsed spec is.
+    """
+
+    name: str
+    python: Python
+    base: str | None
+    """The base image without a digest; None: ``docker build`` must name one."""
+    base_digest: str | None = None
+    uv_digest: str | None = None
+    apt: tuple[str, ...] = ()
+    """Debian packages, beside those that mlenv needs itself."""
+    compile: bool = False
+    """A C and C++ compiler in the image."""
+    variants: tuple[str, ...] = ("runtime",)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    indexes: Mapping[str, str] = field(default_factory=dict)
+    """Alias -> URL, without credentials; ``pytorch-cuXXX`` is known without."""
+    gpu: bool
+    driver_floor: str | None = None
+    """The oldest driver that runs the stack, such as ``525``: not the one its toolkit came with."""
+    build_tools: tuple[str, ...] = ()
+    """Hash-pinned lines of what the source packages are built with."""
+
+    def __post_init__(self) -> None:
+        """Check every value that will stand in the file."""
+        _expect(_NAME, self.name)
+        if not self.variants or (self.base_digest and not self.base):
+            raise ValueError("a recipe of no variant, or with a digest of no base image")
+        _expect(_BASE, *_some(self.base))
+        _expect(_DIGEST, *_some(self.base_digest), *_some(self.uv_digest))
+        _expect(_APT, *self.apt)
+        _expect(_VARIANTS, *self.variants)
+        _expect(_LABEL, *self.labels)
+        _expect(_ALIAS, *self.indexes)
+        _expect(_URL, *self.indexes.values())
+        _expect(_FLOOR, *_some(self.driver_floor))
+        _expect(_TOOL, *self.build_tools)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auto:
+    """The base of a spec that leaves it to mlenv, and why."""
+
+    reference: str | None
+    why: str
+
+
+def auto_base(python: Python, glibc: Glibc | None = None) -> Auto:
+    """Return the smallest base that brings ``python`` and at least ``glibc``; None for none.
+
+    The wheels bring all of CUDA's userland: on an nvidia/cuda base it would lie there twice.
+    """
+    if python.free_threaded:
+        why = "no official image has a free-threaded Python, and mlenv knows no hash of another"
+        return Auto(reference=None, why=f"{why}: name a base that brings {python}")
+    for release, found in (("bookworm", Glibc(2, 36)), ("trixie", Glibc(2, 41))):
+        if glibc is None or glibc <= found:
+            why = f"the smallest official image with Python {python}; its glibc is {found}"
+            return Auto(reference=f"python:{python}-slim-{release}", why=why)
+    return Auto(reference=None, why=f"no official image has glibc {glibc}: name a base that has")
+
+
+def pinned(reference: str) -> tuple[str, str | None]:
+    """Return an image reference as its name and its digest, if it has one."""
+    name, _, digest = reference.partition("@")
+    return name, digest or None
+
+
+def _expect(pattern: re.Pattern[str], *values: str) -> None:
+    for each in values:
+        if not pattern.fullmatch(each):
+            raise ValueError(f"{each!r} cannot stand in a Dockerfile here")
+
+
+def _some(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)

@@ -1,0 +1,122 @@
+"""The instructions of a Dockerfile that hold more than a word: RUN steps and labels, as text.
+
+Nothing is decided here. What a step needs from the network comes as a secret mount: a CA, a
+netrc, the URL of a mirror. Without the secrets the same step works.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mlenv.layers import DEFAULT_INDEX, SOURCE, Slice
+from mlenv.model import CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mlenv.files import File
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
+_UV = "bind,from=uv,source=/uv,target=/usr/local/bin/uv"
+_CACHE = "cache,target=/var/cache/uv,sharing=shared"
+_PIP = "uv pip install --no-deps --require-hashes"
+_NORMAL = (
+    "rm -f /opt/venv/.lock",
+    "chmod -R a+rX /opt/venv",
+    'find /opt/venv -exec touch -hd "@${SOURCE_DATE_EPOCH}" {} +',
+)
+"""Readable by every user, and no time in it that another build would not have."""
+
+_APT_LEFT = (
+    "rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/ldconfig/aux-cache /var/log/apt",
+    "rm -f /var/log/dpkg.log /var/log/alternatives.log",
+    "rm -f /var/cache/debconf/*-old /var/lib/dpkg/*-old",
+)
+"""What apt leaves that nobody reads. Source: gcc twice, bit-identical after it, 2026-11-22."""
+
+
+def label(key: str, text: str) -> str:
+    """Return the one line that labels an image with exactly ``text``.
+
+    Raises:
+        ValueError: the key is none, or the text has a control character, which no label can hold.
+    """
+    if not _LABEL.fullmatch(key):
+        raise ValueError(f"{key!r} is no key of a label")
+    if CONTROL.search(text):
+        raise ValueError(f"{text!r} is no text on one line")
+    quoted = re.sub(r'([\\"$])', r"\\\1", text)
+    return f'LABEL {key}="{quoted}"'
+
+
+def run(mounts: Iterable[str], commands: Iterable[str]) -> str:
+    """Return a RUN instruction of ``commands``, which end at the first that fails."""
+    chain = "; \\\n    ".join(("set -eu", *commands))
+    return "RUN " + " \\\n    ".join((*(f"--mount=type={each}" for each in mounts), chain))
+
+
+def environment(python: str) -> str:
+    """Return the step that makes an empty environment for the Python of the base image."""
+    return run((_UV,), (f"uv venv --no-cache --python {python} /opt/venv", *_NORMAL))
+
+
+def apt(packages: Iterable[str]) -> str:
+    """Return the step that installs Debian packages and leaves nothing else behind."""
+    names = " ".join(sorted(set(packages)))
+    certificates = "set -- -o Acquire::https::CAInfo=/run/secrets/ca"
+    commands = (
+        "export DEBIAN_FRONTEND=noninteractive",
+        f"set --; if [ -s /run/secrets/ca ]; then {certificates}; fi",
+        'apt-get "$@" update',
+        f'apt-get "$@" install -y --no-install-recommends {names}',
+        *_APT_LEFT,
+    )
+    return run(("secret,id=ca",), commands)
+
+
+def install(part: Slice, *, url: str | None, tools: File | None) -> str:
+    """Return the step that installs one layer file.
+
+    Args:
+        part: what the file holds.
+        url: the index to ask instead of the default one.
+        tools: the file of what source packages are built with.
+    """
+    mirror = "uv-index" if part.index == DEFAULT_INDEX else f"uv-index-{part.index}"
+    built = part.layer in SOURCE
+    files = {"layer": part.file} | ({"build": tools} if built and tools else {})
+    # buildah's cache does not see what a mounted file holds; the hash here makes it look.
+    seen = " ".join(f"sha256={each.sha256}" for each in files.values())
+    binds = [f"bind,source={each.path},target=/run/{name}.txt" for name, each in files.items()]
+    secrets = [f"secret,id={each}" for each in ("ca", "netrc", mirror)]
+    commands = (
+        f": {seen}",
+        _given("ca", "SSL_CERT_FILE", "/run/secrets/ca"),
+        _given("netrc", "NETRC", "/run/secrets/netrc"),
+        *((f"export UV_DEFAULT_INDEX='{url}'",) if url else ()),
+        _given(mirror, "UV_DEFAULT_INDEX", f'"$(cat /run/secrets/{mirror})"'),
+        *(_build("build" in files) if built else _unpack()),
+    )
+    return run((_UV, *binds, _CACHE, *secrets), (*commands, *_NORMAL))
+
+
+def _given(secret: str, name: str, value: str) -> str:
+    # -s, not -f: an engine may leave an empty file behind where an earlier step had the secret.
+    return f"if [ -s /run/secrets/{secret} ]; then {name}={value}; export {name}; fi"
+
+
+def _unpack() -> tuple[str, ...]:
+    return (f"{_PIP} --only-binary :all: -r /run/layer.txt",)
+
+
+def _build(tools: bool) -> tuple[str, ...]:  # noqa: FBT001 (private, and both callers name it)
+    # Without isolation: an isolated build would fetch its tools by no hash.
+    built = f"{_PIP} --no-binary :all: --no-build-isolation -r /run/layer.txt"
+    if not tools:
+        return (built,)
+    return (
+        f"{_PIP} --only-binary :all: -r /run/build.txt",
+        built,
+        "uv pip uninstall -r /run/build.txt",
+    )

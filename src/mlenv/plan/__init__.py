@@ -1,0 +1,1 @@
+"""Spec and catalog to a plan: which toolkit, which releases, which index, and why; or why not."""

@@ -1,0 +1,285 @@
+"""The builds of a framework: one release, for one toolkit, from one index.
+
+A build is known by what its wheels and the wheels it cannot do without say: tags, glibc, the
+CUDA packages they pin, the GPU code they hold. What nothing says stays unknown, never assumed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from mlenv.cuda import Cuda
+from mlenv.machine import Glibc
+from mlenv.plan.toolkits import METAPACKAGE, cuda_major
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlenv.catalog.load import Catalog
+    from mlenv.catalog.rows import FrameworkRow, Metadata, Release, VersionedRelease
+    from mlenv.cuda import Code
+    from mlenv.machine import Python
+
+DEFAULT = "default"
+"""The channel of the index that uv uses when none is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """One release of a framework's package, on one architecture, with what it pulls along."""
+
+    row: FrameworkRow
+    major: int | None
+    """The toolkit major whose package and extra this is; None without CUDA."""
+    release: VersionedRelease
+    parts: tuple[VersionedRelease, ...]
+    """The release and the catalogued releases that it cannot do without."""
+    pins: Mapping[str, str] = field(default_factory=dict)
+    """CUDA package -> the specifier that the parts put on it, comma-joined."""
+    built_for: str | None = None
+    """``12.8``, ``12``, ``cpu``, or None where no wheel says."""
+    extra_missing: str | None = None
+    """The extra that should bring the CUDA libraries, where the release does not have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A build as one channel serves it for one toolkit."""
+
+    build: Build
+    toolkit: Cuda | None
+    channel: str
+    """``default``, or the alias of the framework's own index: ``pytorch-cu126``."""
+    known: bool
+    """Whether its CUDA pins are those of the wheel this channel serves."""
+    code: tuple[Code, ...]
+    source: str
+
+    @property
+    def version(self) -> str:
+        """The version of the framework's package."""
+        return self.build.release.text
+
+
+def builds(
+    row: FrameworkRow, major: int | None, *, catalog: Catalog, architecture: str, until: str
+) -> tuple[Build, ...]:
+    """Return every catalogued build of a framework for a toolkit major, oldest first."""
+    package = row.package(major)
+    if package is None:
+        return ()
+    return tuple(
+        _build(row, major, each, catalog, architecture)
+        for each in catalog.releases(package)
+        if each.release.date <= until
+    )
+
+
+def _build(
+    row: FrameworkRow,
+    major: int | None,
+    release: VersionedRelease,
+    catalog: Catalog,
+    architecture: str,
+) -> Build:
+    extra = row.extra.get(str(major), "")
+    pins: dict[str, list[str]] = {}
+    parts: list[VersionedRelease] = []
+    missing = None
+    waiting = [(release, extra)]
+    while waiting:
+        part, wanted = waiting.pop()
+        parts.append(part)
+        said = metadata(part.release, architecture)
+        if wanted and (said is None or wanted not in said.extras):
+            missing = wanted if part is release else missing
+        for name, extras, specifier in _requires(said, wanted):
+            if name == METAPACKAGE or cuda_major(name, catalog) is not None:
+                pins.setdefault(name, []).append(specifier)
+            elif all(name != known.name for known in parts):
+                found = _newest(catalog, name, specifier, release.release.date)
+                if found:
+                    waiting.append((found, extras))
+    own = metadata(release.release, architecture)
+    return Build(
+        row=row,
+        major=major,
+        release=release,
+        parts=tuple(parts),
+        pins={name: ",".join(s for s in each if s != "*") for name, each in pins.items()},
+        built_for=own.built_for if own else None,
+        extra_missing=missing,
+    )
+
+
+def metadata(release: Release, architecture: str) -> Metadata | None:
+    """Return what a release's wheel for ``architecture`` says."""
+    return release.metadata.get(architecture) or release.metadata.get("any")
+
+
+def _requires(said: Metadata | None, extra: str) -> Iterator[tuple[str, str, str]]:
+    if said is None:
+        return
+    wanted = {**said.requires, **(said.extras.get(extra, {}) if extra else {})}
+    for text, specifier in wanted.items():
+        name, _, extras = text.partition("[")
+        yield canonicalize_name(name), extras.rstrip("]"), specifier
+
+
+def _newest(catalog: Catalog, name: str, specifier: str, date: str) -> VersionedRelease | None:
+    allowed = SpecifierSet("" if specifier == "*" else specifier)
+    fitting = [r for r in catalog.releases(name) if allowed.contains(r.version)]
+    # a loose requirement is met by what stood there when the release was made, or soon after
+    exact = [r for r in fitting if r.release.date <= date]
+    return (exact or fitting or [None])[-1]
+
+
+def candidates(
+    build: Build, toolkit: Cuda | None, *, catalog: Catalog, architecture: str
+) -> Iterator[Candidate]:
+    """Yield the build as each channel serves it for ``toolkit``: the default index first.
+
+    On an index of its own a framework's wheels are built for linux/amd64 by the curated rows;
+    what it serves for other architectures no source here says, so nothing is claimed.
+    """
+    if _default_serves(build, toolkit):
+        code, source = _code(build, toolkit, catalog, architecture)
+        yield Candidate(
+            build=build,
+            toolkit=toolkit,
+            channel=DEFAULT,
+            known=True,
+            code=code,
+            source=source or catalog.cited,
+        )
+    if build.row.index is None:
+        return
+    if toolkit is None:
+        yield _own(build, None, "cpu", catalog, build.row.source)
+        return
+    if architecture != "x86_64":
+        return
+    offered, source = catalog.variants(build.row.name, build.release.version)
+    if toolkit in offered:
+        yield _own(build, toolkit, toolkit.tag, catalog, source)
+
+
+def _own(
+    build: Build, toolkit: Cuda | None, tag: str, catalog: Catalog, source: str
+) -> Candidate:
+    code: tuple[Code, ...] = ()
+    if toolkit is not None:
+        name, version = build.release.name, build.release.version
+        code, _ = catalog.code(name, version, toolkit=toolkit, architecture="x86_64")
+    return Candidate(
+        build=build,
+        toolkit=toolkit,
+        channel=f"{_alias(build.row)}-{tag}",
+        known=False,
+        code=code,
+        source=source,
+    )
+
+
+def _alias(row: FrameworkRow) -> str:
+    return "pytorch" if row.name == "torch" else row.name
+
+
+def channel_url(row: FrameworkRow, channel: str) -> str | None:
+    """Return the URL of a framework's own index, or None for the default index."""
+    if channel == DEFAULT or row.index is None:
+        return None
+    return row.index.format(tag=channel.removeprefix(f"{_alias(row)}-"))
+
+
+def _default_serves(build: Build, toolkit: Cuda | None) -> bool:
+    if toolkit is None:
+        return build.row.index is None or build.built_for == "cpu"
+    if build.extra_missing or build.built_for == "cpu" or build.major != toolkit.major:
+        return False
+    if build.row.proof and build.built_for is None:
+        return False
+    return _built_near(build.built_for, toolkit, build.pins)
+
+
+def _built_near(built_for: str | None, toolkit: Cuda, pins: Mapping[str, str]) -> bool:
+    """Tell whether what a wheel was compiled for agrees with the toolkit it is to run on."""
+    if built_for is None or not re.fullmatch(r"\d+\.\d+", built_for):
+        return True
+    own = Cuda.parse(built_for)
+    # exact pins bring exactly what it was built for; ranges take newer minors of one major
+    return own == toolkit if _is_exact(pins) else own.major == toolkit.major and own <= toolkit
+
+
+def _is_exact(pins: Mapping[str, str]) -> bool:
+    return not pins or any(each.startswith("==") for each in pins.values())
+
+
+def _code(
+    build: Build, toolkit: Cuda | None, catalog: Catalog, architecture: str
+) -> tuple[tuple[Code, ...], str]:
+    if toolkit is None:
+        return (), ""
+    names = build.row.carrier or (build.release.name,)
+    for part in build.parts:
+        if part.name not in names:
+            continue
+        said = metadata(part.release, architecture)
+        if said and said.code:
+            return said.code, f"{said.file} ({catalog.cited})"
+        found = catalog.code(
+            part.name, part.version, toolkit=toolkit, architecture=architecture
+        )
+        if found[0]:
+            return found
+    return (), ""
+
+
+def takes_python(build: Build, python: Python, architecture: str) -> bool:
+    """Tell whether every part has a wheel whose tag admits ``python``."""
+    return all(_takes(part, python, architecture) for part in build.parts)
+
+
+def requires_python(build: Build, python: Python) -> bool:
+    """Tell whether every part's Requires-Python admits ``python``, by both bounds."""
+    patches = (f"{python.short}.0", f"{python.short}.99")
+    return all(any(part.python.contains(p) for p in patches) for part in build.parts)
+
+
+def has_platform(build: Build, architecture: str) -> bool:
+    """Tell whether every part has any wheel for ``architecture``."""
+    return all(
+        "any" in part.release.wheels or architecture in part.release.wheels
+        for part in build.parts
+    )
+
+
+def _takes(part: VersionedRelease, python: Python, architecture: str) -> bool:
+    wheels = part.release.wheels
+    tags = [t for key in ("any", architecture) if key in wheels for t in wheels[key].python]
+    return any(_admits(tag, python) for tag in tags)
+
+
+def _admits(tag: str, python: Python) -> bool:
+    if tag == python.abi or tag == "py3":
+        return True
+    stable = re.fullmatch(r"abi3>=cp3(\d+)", tag)
+    if stable:
+        return not python.free_threaded and int(stable[1]) <= python.minor
+    generic = re.fullmatch(r"py3(\d+)", tag)
+    return bool(generic) and int(generic[1]) <= python.minor if generic else False
+
+
+def glibc(build: Build, architecture: str) -> Glibc | None:
+    """Return the glibc that the wheels of all parts need, or None where none needs one."""
+    floors = [
+        Glibc.parse(each.glibc[0])
+        for part in build.parts
+        if (each := part.release.wheels.get(architecture)) and each.glibc
+    ]
+    return max(floors, default=None)

@@ -1,0 +1,68 @@
+"""Where which build of a framework is served: the words for a toolkit that is not offered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlenv.plan.candidate import DEFAULT, builds, candidates, requires_python, takes_python
+from mlenv.plan.fit import alone
+from mlenv.plan.toolkits import toolkits
+
+if TYPE_CHECKING:
+    from mlenv.catalog.rows import FrameworkRow, VersionedRelease
+    from mlenv.plan.candidate import Candidate
+    from mlenv.plan.offers import Ground
+
+
+def channel_words(channel: str) -> str:
+    """Return how a channel is called to a person."""
+    return "the default index" if channel == DEFAULT else f"the PyTorch index ({channel})"
+
+
+def toolkits_of(release: VersionedRelease, row: FrameworkRow, ground: Ground) -> tuple[str, ...]:
+    """Return the toolkits a release is built for, newest first, own-index ones marked."""
+    found: dict[str, bool] = {}
+    for candidate in _every(row, ground):
+        if candidate.build.release is release and candidate.toolkit is not None:
+            text = str(candidate.toolkit)
+            found[text] = found.get(text, False) or candidate.channel == DEFAULT
+    return tuple(t if default else f"{t} (PyTorch index)" for t, default in found.items())
+
+
+def newest_for(row: FrameworkRow, ground: Ground) -> tuple[tuple[str, str], ...]:
+    """Return (channel in words, newest release) of the toolkits asked for, default index first."""
+    found: dict[str, Candidate] = {}
+    for candidate in _every(row, ground):
+        if candidate.toolkit not in ground.toolkits or not _python_fits(candidate, ground):
+            continue
+        kind = DEFAULT if candidate.channel == DEFAULT else "own"
+        known = found.get(kind)
+        if known is None or known.build.release.version < candidate.build.release.version:
+            found[kind] = candidate
+    ordered = sorted(found.items())
+    return tuple((channel_words(each.channel), each.version) for _, each in ordered)
+
+
+def _python_fits(candidate: Candidate, ground: Ground) -> bool:
+    python, architecture = ground.stack.python, ground.architecture
+    build = candidate.build
+    return requires_python(build, python) and takes_python(build, python, architecture)
+
+
+def _every(row: FrameworkRow, ground: Ground) -> list[Candidate]:
+    return [
+        candidate
+        for toolkit in toolkits(ground.catalog)
+        for build in builds(
+            row,
+            toolkit.major,
+            catalog=ground.catalog,
+            architecture=ground.architecture,
+            until=ground.until,
+        )
+        if build.release.release.yanked is None
+        for candidate in candidates(
+            build, toolkit, catalog=ground.catalog, architecture=ground.architecture
+        )
+        if alone(candidate, ground.catalog, ground.until)
+    ]

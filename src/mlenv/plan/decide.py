@@ -1,0 +1,349 @@
+"""One target's plan: toolkit, releases, index and bounds, each with why and source.
+
+Pure: the same stack, catalog and date give the same plan. All reasons against a stack are told
+at once; nothing here asks the network or this machine.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mlenv.cuda import Arch, Cuda, Gpu
+from mlenv.errors import MlenvError, Reason, StackError, UsageError
+from mlenv.machine import ARCHITECTURES, Glibc, Prefix, driver
+from mlenv.plan import refusals
+from mlenv.plan.bounds import bounds, indexes, requirements
+from mlenv.plan.candidate import DEFAULT, Candidate
+from mlenv.plan.fit import quarrel, together
+from mlenv.plan.model import Chosen, Decision, Plan
+from mlenv.plan.offers import Ground, offers
+from mlenv.plan.toolkits import toolkits
+from mlenv.plan.words import decisions, warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mlenv.catalog.load import Catalog
+    from mlenv.catalog.rows import Architecture, DriverFloor, FrameworkRow
+    from mlenv.spec.stack import Asked, Stack
+
+UNKNOWN_GLIBC = Glibc(2, 28)
+"""Assumed of a base image that no row knows: what today's wheels of the frameworks need."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked of planning beside the stack."""
+
+    exclude_newer: str
+    """RFC 3339, UTC."""
+    implied: tuple[Asked, ...] = ()
+    """Frameworks that a solve brought in though no line names them."""
+    direct: tuple[str, ...] = ()
+    """Family members that a solve brought in, to be taken from the framework's index."""
+    skip: frozenset[Cuda] = frozenset()
+    """Toolkits that a solve has refused already."""
+
+
+def auto_base(stack: Stack) -> tuple[str, str]:
+    """Return the smallest base image for a stack, and why: the wheels bring CUDA themselves."""
+    if stack.python.free_threaded:
+        return (
+            "debian:bookworm-slim",
+            f"no official image has the free-threaded Python {stack.python}",
+        )
+    return (
+        f"python:{stack.python.short}-slim-bookworm",
+        "the smallest image with this Python and a glibc of 2.36; CUDA comes with the wheels",
+    )
+
+
+def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
+    """Return what is to be solved for one target.
+
+    Raises:
+        StackError: every reason, from the facts, why it cannot be.
+        UsageError: ``gpu-unknown`` or ``framework-unknown``.
+    """
+    rows = _rows(stack, catalog)
+    ground = _ground(stack, catalog, wish)
+    refused: list[Reason] = [*_machine(ground)]
+    groups: list[tuple[Asked, tuple[Candidate, ...] | None]] = []
+    for asked, row in [*rows, *_implied(wish, catalog)]:
+        try:
+            groups.append((asked, offers(asked, row, ground)))
+        except StackError as error:
+            refused += error.reasons
+    if not refused:
+        refused += _drivers(ground, [g for _, g in groups if g is not None])
+    if refused:
+        raise StackError(*refused)
+    chosen, toolkit = _choose(groups, ground)
+    return _plan(ground, wish, chosen, toolkit, groups)
+
+
+def _rows(stack: Stack, catalog: Catalog) -> list[tuple[Asked, FrameworkRow]]:
+    found = []
+    unknown = []
+    for asked in stack.frameworks:
+        row = catalog.framework(asked.requirement.name)
+        if row is None:
+            unknown.append(_unknown_framework(asked, catalog))
+        else:
+            found.append((asked, row))
+    if unknown:
+        raise UsageError(*unknown)
+    for asked in stack.packages:
+        row = catalog.framework(asked.requirement.name)
+        if row is not None and all(known is not row for _, known in found):
+            found.append((asked, row))
+    return found
+
+
+def _unknown_framework(asked: Asked, catalog: Catalog) -> Reason:
+    name = asked.requirement.name
+    near = difflib.get_close_matches(name, catalog.frameworks, n=1)
+    return Reason(
+        code="framework-unknown",
+        what=f"`{name}` is no framework that the catalog knows"
+        + (f" (did you mean `{near[0]}`?)" if near else ""),
+        cause=f"it knows {', '.join(sorted(catalog.frameworks))}",
+        fix=f"write `{near[0]}`" if near else f'move it: `packages = ["{asked.requirement}"]`',
+        where=(asked.key,),
+    )
+
+
+def _implied(wish: Wish, catalog: Catalog) -> Iterable[tuple[Asked, FrameworkRow]]:
+    for asked in wish.implied:
+        row = catalog.framework(asked.requirement.name)
+        if row is not None:
+            yield asked, row
+
+
+def _ground(stack: Stack, catalog: Catalog, wish: Wish) -> Ground:
+    instant = datetime.fromisoformat(wish.exclude_newer)
+    reference = auto_base(stack)[0] if stack.base == "auto" else stack.base
+    own = catalog.base_glibc(reference) or UNKNOWN_GLIBC
+    return Ground(
+        stack=stack,
+        catalog=catalog,
+        architecture=ARCHITECTURES[stack.platform],
+        until=(instant - timedelta(days=1)).date().isoformat(),
+        toolkits=_toolkits(stack, catalog, wish),
+        gpus=_gpus(stack, catalog),
+        glibc=min(stack.glibc, own) if stack.glibc else own,
+    )
+
+
+def _toolkits(stack: Stack, catalog: Catalog, wish: Wish) -> tuple[Cuda | None, ...]:
+    if stack.cuda == "cpu":
+        return (None,)
+    every = [each for each in toolkits(catalog) if each not in wish.skip]
+    if isinstance(stack.cuda, Prefix):
+        parts = stack.cuda.parts
+        covered = tuple(t for t in every if (t.major, t.minor)[: len(parts)] == parts)
+        if covered or len(parts) == 1:
+            return covered
+        return (Cuda(parts[0], parts[1]),)
+    return tuple(every)
+
+
+def _gpus(stack: Stack, catalog: Catalog) -> tuple[Gpu, ...]:
+    found = []
+    unknown = []
+    for index, name in enumerate(stack.gpus):
+        row = catalog.gpu(name)
+        if row is not None:
+            found.append(Gpu(name=name, arch=row.capability))
+            continue
+        try:
+            found.append(Gpu(name=name, arch=Arch.parse(name)))
+        except ValueError:
+            near = difflib.get_close_matches(name, catalog.gpu_names(), n=1)
+            unknown.append(
+                Reason(
+                    code="gpu-unknown",
+                    what=f"no GPU is known as {name!r}"
+                    + (f" (did you mean {near[0]!r}?)" if near else ""),
+                    cause="the catalog has no compute capability for it",
+                    fix='write a product name such as "H100", or its architecture such as "sm_90"',
+                    where=(f"{stack.keys['gpus']}[{index}]",),
+                )
+            )
+    if unknown:
+        raise UsageError(*unknown)
+    return tuple(found)
+
+
+def _machine(ground: Ground) -> Iterable[Reason]:
+    """Say what is wrong with a target whatever the frameworks: its GPUs against its drivers."""
+    stack = ground.stack
+    if stack.driver is None:
+        return
+    keys = (stack.keys["gpus"], stack.keys["driver"])
+    for gpu in ground.gpus:
+        row = _architecture(gpu, ground.catalog)
+        if row is None:
+            continue
+        lowest, newest = stack.driver.lowest, stack.driver.newest_branch
+        if row.first_driver and lowest is not None and lowest.major < row.first_driver:
+            yield refusals.gpu_needs_newer_driver(gpu, row, stack.driver, keys)
+        if row.last_driver and (newest is None or newest > row.last_driver):
+            yield refusals.driver_dropped_gpu(gpu, row, stack.driver, keys)
+
+
+def _architecture(gpu: Gpu, catalog: Catalog) -> Architecture | None:
+    rows = catalog.facts.architecture
+    return next((row for row in rows if row.capability == gpu.arch), None)
+
+
+def floor(toolkit: Cuda, catalog: Catalog) -> DriverFloor | None:
+    """Return the row with the oldest driver that starts programs of ``toolkit``."""
+    rows = catalog.facts.driver_floor
+    return next((row for row in rows if row.first <= toolkit <= row.last), None)
+
+
+def _starts(toolkit: Cuda | None, ground: Ground) -> bool:
+    lowest = ground.stack.driver.lowest if ground.stack.driver else None
+    if toolkit is None or lowest is None:
+        return True
+    row = floor(toolkit, ground.catalog)
+    return row is None or lowest >= driver(row.driver)
+
+
+def _drivers(ground: Ground, groups: Sequence[tuple[Candidate, ...]]) -> Iterable[Reason]:
+    """Say so where every toolkit that a framework is built for is too new for the drivers."""
+    drivers = ground.stack.driver
+    if drivers is None:
+        return
+    keys = tuple(
+        ground.stack.keys[word]
+        for word in ("cuda", "driver")
+        if word != "cuda" or ground.stack.cuda is not None
+    )
+    for group in groups or ([],):
+        found = {c.toolkit for c in group} if group else set(ground.toolkits)
+        if found and not any(_starts(toolkit, ground) for toolkit in found):
+            oldest = min(t for t in found if t is not None)
+            row = floor(oldest, ground.catalog)
+            if row is not None:
+                yield refusals.driver_too_old(oldest, row, drivers, keys)
+                return
+
+
+def _choose(
+    groups: Sequence[tuple[Asked, tuple[Candidate, ...] | None]], ground: Ground
+) -> tuple[dict[str, Candidate], Cuda | None]:
+    known = [(asked, group) for asked, group in groups if group is not None]
+    toolkits_ = [t for t in ground.toolkits if _starts(t, ground)]
+    if not known:
+        named = ground.stack.cuda is not None or bool(groups)
+        return {}, (toolkits_[0] if toolkits_ and named else None)
+    for own in (False, True):
+        for toolkit in toolkits_:
+            usable = [_newest_first(group, toolkit, own=own) for _, group in known]
+            found = together(usable, ground.catalog, ground.until) if all(usable) else None
+            if found:
+                keys = [asked.key for asked, _ in known]
+                return dict(zip(keys, found, strict=True)), toolkit
+    raise StackError(_disagree(known, toolkits_, ground))
+
+
+def _newest_first(
+    group: Sequence[Candidate], toolkit: Cuda | None, *, own: bool
+) -> list[Candidate]:
+    usable = [c for c in group if c.toolkit == toolkit and (own or c.channel == DEFAULT)]
+    return sorted(
+        usable, key=lambda c: (c.build.release.version, c.channel == DEFAULT), reverse=True
+    )
+
+
+def _disagree(
+    known: Sequence[tuple[Asked, Sequence[Candidate]]],
+    toolkits_: Sequence[Cuda | None],
+    ground: Ground,
+) -> Reason:
+    keys = tuple(asked.key for asked, _ in known)
+    keys += (ground.stack.keys["cuda"],) if ground.stack.cuda is not None else ()
+    names = " and ".join(str(asked.requirement) for asked, _ in known)
+    newest = [_newest_first(group, toolkit, own=True) for toolkit in toolkits_ for _, group in known]
+    shared = [t for t in toolkits_ if all(any(c.toolkit == t for c in g) for _, g in known)]
+    if not shared:
+        each = "; ".join(f"{asked.requirement.name}: CUDA {_span(g)}" for asked, g in known)
+        cause = f"no toolkit has builds of all: {each}"
+    else:
+        newest = [_newest_first(group, shared[0], own=True) for _, group in known]
+        cause = _quarrels([group[0] for group in newest], ground)
+    return refusals.frameworks_disagree(
+        f"{names} cannot share one set of CUDA libraries", cause, keys, ground.catalog.cited
+    )
+
+
+def _quarrels(newest: Sequence[Candidate], ground: Ground) -> str:
+    words = []
+    for index, first in enumerate(newest):
+        for second in newest[index + 1 :]:
+            found = quarrel(first, second, ground.catalog, ground.until)
+            if found:
+                package, one, two = found
+                words.append(
+                    f"{first.build.release.name} {first.version} wants {package}{one}, "
+                    f"{second.build.release.name} {second.version} wants {package}{two}"
+                )
+    return "; ".join(words) or "no releases of them pin versions that all of them take"
+
+
+def _span(group: Sequence[Candidate]) -> str:
+    found = sorted({c.toolkit for c in group if c.toolkit is not None})
+    return ", ".join(map(str, found)) or "none"
+
+
+def _plan(
+    ground: Ground,
+    wish: Wish,
+    picked: dict[str, Candidate],
+    toolkit: Cuda | None,
+    groups: Sequence[tuple[Asked, tuple[Candidate, ...] | None]],
+) -> Plan:
+    stack = ground.stack
+    channels = {c.channel for c in picked.values() if c.channel != DEFAULT}
+    chosen = tuple(
+        Chosen(
+            asked=asked,
+            candidate=picked.get(asked.key),
+            newest=max(group, key=lambda c: c.build.release.version).version if group else None,
+        )
+        for asked, group in groups
+    )
+    said = warnings(ground, chosen, toolkit)
+    return Plan(
+        stack=stack,
+        verdict="unknown" if any(each.code == "fact-unknown" for each in said) else "ok",
+        toolkit=toolkit,
+        cpu=stack.cuda == "cpu",
+        channel=min(channels, default=DEFAULT),
+        gpus=ground.gpus,
+        glibc=ground.glibc,
+        base=auto_base(stack)[0] if stack.base == "auto" else stack.base,
+        exclude_newer=wish.exclude_newer,
+        frameworks=chosen,
+        requirements=requirements(stack, chosen, wish.direct, toolkit),
+        constraints=bounds(ground, groups, chosen, toolkit),
+        indexes=indexes(stack, chosen),
+        decisions=decisions(ground, chosen, toolkit, auto_base(stack)),
+        warnings=said,
+    )
+
+
+def judged(stack: Stack, catalog: Catalog, wish: Wish) -> Plan | tuple[Reason, ...]:
+    """Return the plan, or the reasons against it, as a value."""
+    try:
+        return plan(stack, catalog, wish)
+    except MlenvError as error:
+        return error.reasons
+
+
+__all__ = ["Decision", "Wish", "auto_base", "judged", "plan"]

@@ -1,0 +1,217 @@
+"""The reasons why a stack cannot be, in words: each code is made at one place, here or in audit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlenv.errors import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mlenv.catalog.rows import Architecture, DriverFloor
+    from mlenv.cuda import Cuda, Gpu
+    from mlenv.machine import Drivers, Platform, Prefix, Python
+    from mlenv.plan.candidate import Build, Candidate
+
+
+def span(builds: Sequence[Build]) -> str:
+    """Return ``torch 2.8.0`` or ``torch 2.8.0 to 2.10.0`` for builds in ascending order."""
+    first, last = builds[0].release, builds[-1].release
+    return f"{first.name} {first.text}" + (f" to {last.text}" if last is not first else "")
+
+
+def yanked(builds: Sequence[Build], keys: tuple[str, ...], cited: str) -> Reason:
+    """All that the range holds was withdrawn."""
+    return Reason(
+        code="yanked",
+        what=f"{span(builds)} was yanked",
+        cause=builds[-1].release.release.yanked or "its makers withdrew every file",
+        fix="widen the range in `framework`",
+        where=keys,
+        source=cited,
+    )
+
+
+def no_wheel_for_platform(
+    builds: Sequence[Build], platform: Platform, keys: tuple[str, ...], cited: str
+) -> Reason:
+    """No wheel for the architecture."""
+    return Reason(
+        code="no-wheel-for-platform",
+        what=f"{span(builds)} has no wheel for {platform}",
+        cause="its makers publish none for this architecture",
+        fix="choose another release, or another `platform`",
+        where=keys,
+        source=cited,
+    )
+
+
+def python_unsupported(
+    builds: Sequence[Build], python: Python, has: Iterable[str], keys: tuple[str, ...], cited: str
+) -> Reason:
+    """Neither bound of Requires-Python, nor a tag, admits the interpreter."""
+    requires = builds[-1].release.release.requires_python
+    return Reason(
+        code="python-unsupported",
+        what=f"{span(builds)} does not take Python {python.short}",
+        cause=f"its wheels are for {', '.join(has)}"
+        + (f"; Requires-Python is {requires}" if requires else ""),
+        fix="choose another `python`, or another release in `framework`",
+        where=keys,
+        source=cited,
+    )
+
+
+def no_wheel_for_abi(
+    builds: Sequence[Build], python: Python, keys: tuple[str, ...], cited: str
+) -> Reason:
+    """No wheel for the free-threaded interpreter."""
+    return Reason(
+        code="no-wheel-for-python-abi",
+        what=f"{span(builds)} has no wheel for the free-threaded Python {python}",
+        cause=f"no tag of it, or of what it requires, is {python.abi}",
+        fix=f'set `python = "{python.short}"`, or choose another release in `framework`',
+        where=keys,
+        source=cited,
+    )
+
+
+def glibc_too_old(what: str, needs: str, has: str, keys: tuple[str, ...], source: str) -> Reason:
+    """A wheel needs a newer glibc than the target or the base has."""
+    return Reason(
+        code="glibc-too-old",
+        what=f"{what} needs glibc {needs}",
+        cause=f"the target has glibc {has}",
+        fix="choose a newer `glibc` or base image, or an older release",
+        where=keys,
+        source=source,
+    )
+
+
+def cpu_only(what: str, cause: str, keys: tuple[str, ...], source: str, fix: str) -> Reason:
+    """It resolves, it installs, and it cannot see a GPU."""
+    return Reason(code="cpu-only-build", what=what, cause=cause, fix=fix, where=keys, source=source)
+
+
+def cuda_not_offered(what: str, cause: str, fix: str, keys: tuple[str, ...], source: str) -> Reason:
+    """No build for that toolkit."""
+    return Reason(
+        code="cuda-not-offered", what=what, cause=cause, fix=fix, where=keys, source=source
+    )
+
+
+def cudnn_mismatch(
+    found: Sequence[Candidate], asked: Prefix, pin: str, keys: tuple[str, ...]
+) -> Reason:
+    """The framework takes another cuDNN."""
+    newest = found[-1]
+    return Reason(
+        code="cudnn-mismatch",
+        what=f"{newest.build.release.name} {newest.version} does not take cuDNN {asked}",
+        cause=f"its wheel requires cuDNN {pin}",
+        fix="leave `cudnn` out, or choose a release that is built with it",
+        where=keys,
+        source=newest.source,
+    )
+
+
+def gpu_not_in_wheel(found: Sequence[Candidate], gpu: Gpu, keys: tuple[str, ...]) -> Reason:
+    """Neither machine code nor PTX that the GPU can run."""
+    newest = found[-1]
+    holds = " ".join(f"{c.kind}_{c.arch.major}{c.arch.minor}{c.suffix}" for c in newest.code)
+    on = f" for CUDA {newest.toolkit}" if newest.toolkit else ""
+    return Reason(
+        code="gpu-not-in-wheel",
+        what=f"{newest.build.release.name} {newest.version}{on} has no code for {gpu.name}",
+        cause=f"{gpu.name} is {gpu.arch.sm}; the wheel holds {holds}, and no PTX that it could use",
+        fix="choose a release that has code for it",
+        where=keys,
+        source=newest.source,
+    )
+
+
+def gpu_not_in_cudnn(what: str, gpu: Gpu, keys: tuple[str, ...], source: str) -> Reason:
+    """The cuDNN that would be locked left the GPU behind."""
+    return Reason(
+        code="gpu-not-in-cudnn",
+        what=f"{what} has no kernels for {gpu.name}",
+        cause=f"{gpu.name} is {gpu.arch.sm}",
+        fix='hold an older one: `cudnn = "9.10"`',
+        where=keys,
+        source=source,
+    )
+
+
+def driver_too_old(
+    toolkit: Cuda, floor: DriverFloor, drivers: Drivers, keys: tuple[str, ...]
+) -> Reason:
+    """Below the floor of minor-version compatibility."""
+    return Reason(
+        code="driver-too-old",
+        what=f"CUDA {toolkit} does not start on driver {drivers.lowest}",
+        cause=f"every CUDA {toolkit.major}.x needs driver {floor.driver} or newer",
+        fix=f'set `driver = ">={floor.driver}"` once the machines have it, or an older `cuda`',
+        where=keys,
+        source=floor.cited,
+    )
+
+
+def gpu_needs_newer_driver(
+    gpu: Gpu, row: Architecture, drivers: Drivers, keys: tuple[str, ...]
+) -> Reason:
+    """No driver that old knows the GPU."""
+    return Reason(
+        code="gpu-needs-newer-driver",
+        what=f"driver {drivers.lowest} does not know {gpu.name}",
+        cause=f"{row.name} ({gpu.arch.sm}) begins with driver branch R{row.first_driver}",
+        fix=f'set `driver = ">={row.first_driver}"`',
+        where=keys,
+        source=row.cited,
+    )
+
+
+def driver_dropped_gpu(
+    gpu: Gpu, row: Architecture, drivers: Drivers, keys: tuple[str, ...]
+) -> Reason:
+    """A driver that new no longer knows the GPU."""
+    last = row.last_driver or 0
+    return Reason(
+        code="driver-dropped-gpu",
+        what=f"not every driver in {drivers} knows {gpu.name}",
+        cause=f"{row.name} ({gpu.arch.sm}) ends with driver branch R{last}",
+        fix=f'set `driver = "{_bounded(drivers, last)}"`',
+        where=keys,
+        source=row.cited,
+    )
+
+
+def _bounded(drivers: Drivers, last: int) -> str:
+    lowest = drivers.lowest
+    if lowest is None or lowest.major > last:
+        return f"<{last + 1}"
+    return f">={lowest},<{last + 1}"
+
+
+def frameworks_disagree(what: str, cause: str, keys: tuple[str, ...], source: str) -> Reason:
+    """Two packages want different versions of one CUDA library."""
+    return Reason(
+        code="frameworks-disagree",
+        what=what,
+        cause=cause,
+        fix="choose other releases in `framework`, or put the frameworks into two specs",
+        where=keys,
+        source=source,
+    )
+
+
+def extra_missing(what: str, extra: str, keys: tuple[str, ...], source: str) -> Reason:
+    """An extra that is asked does not exist, and uv would only have warned."""
+    return Reason(
+        code="extra-missing",
+        what=f"{what} has no extra `{extra}`",
+        cause="without it the CUDA libraries, or what else it stands for, are not installed",
+        fix="choose a release that has it",
+        where=keys,
+        source=source,
+    )
