@@ -63,7 +63,7 @@ _COMPONENTS = (
 _BY_NAME: Mapping[str, re.Pattern[str]] = {
     "cuda": re.compile(
         rf"nvidia-({_COMPONENTS})(-cu\d+)?|cutensor-cu\d+"
-        r"|cuda-(bindings|core|pathfinder|python|toolkit)"
+        r"|cuda-toolkit"
     ),
     "cudnn": re.compile(r"nvidia-cudnn(-cu\d+)?"),
     "comm": re.compile(r"nvidia-(nccl|nvshmem)(-cu\d+)?"),

@@ -7,10 +7,14 @@ versions give the same bytes on every machine.
 
 from __future__ import annotations
 
+import tomllib
 from typing import Annotated, Literal
 
-from pydantic import Field
+import tomli_w
+from pydantic import Field, ValidationError
 
+from mlenv.errors import Reason, UsageError
+from mlenv.files import digest
 from mlenv.model import Model
 
 LOCK_NAME = "mlenv.lock"
@@ -110,8 +114,40 @@ class Lock(Model):
     tools: Tools
     target: Target
     stack: Stack
-    base: Base
+    base: Base | None = None
+    """None where the recipe leaves it to whoever builds."""
     decision: tuple[Decision, ...] = ()
     said: tuple[Said, ...] = ()
     written: tuple[Written, ...] = ()
     package: tuple[Package, ...] = ()
+
+
+def lock_text(lock: Lock) -> str:
+    """Return ``lock`` as the text of its file: the same for the same lock, always."""
+    note = f"# written by mlenv for {lock.name}; edit the spec, not this file\n\n"
+    return note + tomli_w.dumps(lock.model_dump(by_alias=True, exclude_none=True, mode="json"))
+
+
+def parse_lock(text: str, *, origin: str) -> Lock:
+    """Return the lock in ``text``; ``origin`` is what errors call the file.
+
+    Raises:
+        UsageError: ``lock-unreadable``.
+    """
+    try:
+        return Lock.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise UsageError(
+            Reason(
+                code="lock-unreadable",
+                what=f"{origin} cannot be read",
+                cause=str(error).splitlines()[0],
+                fix="run `mlenv lock` on its spec again, or take it from version control",
+            )
+        ) from None
+
+
+def artefacts_sha256(packages: tuple[Package, ...]) -> str:
+    """Return the digest over name, version, file name and hash of every package."""
+    rows = sorted((p.name, p.version, p.filename, p.sha256) for p in packages)
+    return digest(rows)

@@ -141,7 +141,7 @@ def _parsed(cls: type[_Parsed], example: str) -> BeforeValidator:
 
 def _text(pattern: str, example: str, described: str) -> WithJsonSchema:
     return WithJsonSchema(
-        {"type": "string", "pattern": pattern, "examples": [example], "description": described}
+        {"type": "string", "pattern": pattern, "examples": [example], "title": described}
     )
 
 
@@ -162,7 +162,7 @@ def _name(value: object) -> str:
 Name = Annotated[
     str,
     BeforeValidator(_name),
-    WithJsonSchema({"type": "string", "pattern": _NAME, "maxLength": 63}),
+    WithJsonSchema({"type": "string", "pattern": _NAME, "maxLength": 63, "title": "a name"}),
 ]
 """A word that becomes a folder, a label and a part of an image reference."""
 
@@ -174,7 +174,7 @@ PythonField = Annotated[
     Python,
     _parsed(Python, "3.12"),
     AS_TEXT,
-    _text(r"^3\.\d{1,2}t?$", "3.12", "a CPython minor; `t` is free-threaded"),
+    _text(r"^3\.\d{1,2}t?$", "3.12", "a CPython minor"),
 ]
 """A Python minor."""
 
@@ -222,6 +222,6 @@ Toolkit = Annotated[
     Prefix | str,
     BeforeValidator(_toolkit),
     AS_TEXT,
-    _text(r"^(cpu|\d{1,2}(\.\d{1,2})?)$", "12.8", "a CUDA version prefix, or cpu"),
+    _text(r"^(cpu|\d{1,2}(\.\d{1,2})?)$", "12.8", "a CUDA version prefix, or `cpu`"),
 ]
 """A CUDA toolkit prefix, or ``cpu``."""

@@ -110,7 +110,7 @@ def replace(
     """
     wanted = {each.path: each.text.encode() for each in files}
     ours = swap.Ours.of((*wanted, *owned))
-    for path in wanted:
+    for path in ours.paths:
         _inside(folder, path)
     target = Path(os.path.realpath(folder))
     with spoken(folder):
@@ -262,7 +262,7 @@ def _check_movable(target: Path, ours: swap.Ours) -> None:
         return
     if not target.is_dir():
         raise refused(target, "a file lies there", "move it away, or choose another folder")
-    for path in ("", *swap.foreign(target, ours)):
+    for path in ("", *ours.folders, *swap.foreign(target, ours)):
         each = target / path
         if each.is_symlink() or not each.is_dir():
             continue

@@ -69,7 +69,7 @@ def _head(recipe: Recipe, lock: Lock) -> str:
     digest = f"@{recipe.uv_digest}" if recipe.uv_digest else ""
     lines = [
         f"# {recipe.name}: written by mlenv; edit the spec rather than this file.",
-        f"#   docker build -t {recipe.name} .",
+        f"#   docker build -t {recipe.name} .    (Docker before 23: with DOCKER_BUILDKIT=1)",
         "# What the network asks for is given as a secret; none of it stays in a layer:",
         "#   --secret id=ca,src=FILE        certificates, behind a proxy that opens TLS",
         "#   --secret id=netrc,src=FILE     credentials of the indexes",
@@ -124,7 +124,7 @@ def _build(recipe: Recipe) -> str:
 def _layer(recipe: Recipe, name: str, members: Sequence[Slice]) -> str:
     sizes = [package.size for each in members for package in each.packages]
     lines = [
-        f"# {LAYERS[name]}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB",
+        f"# {LAYERS[name]}: {sum(sizes) / 1e6:.1f} MB in {len(sizes)} packages",
         f"FROM build AS layer-{name}",
     ]
     if name in SOURCE and recipe.compile:

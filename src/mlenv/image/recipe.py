@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlenv.machine import Glibc
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -76,29 +74,6 @@ class Recipe:
         _expect(_URL, *self.indexes.values())
         _expect(_FLOOR, *_some(self.driver_floor))
         _expect(_TOOL, *self.build_tools)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Auto:
-    """The base of a spec that leaves it to mlenv, and why."""
-
-    reference: str | None
-    why: str
-
-
-def auto_base(python: Python, glibc: Glibc | None = None) -> Auto:
-    """Return the smallest base that brings ``python`` and at least ``glibc``; None for none.
-
-    The wheels bring all of CUDA's userland: on an nvidia/cuda base it would lie there twice.
-    """
-    if python.free_threaded:
-        why = "no official image has a free-threaded Python, and mlenv knows no hash of another"
-        return Auto(reference=None, why=f"{why}: name a base that brings {python}")
-    for release, found in (("bookworm", Glibc(2, 36)), ("trixie", Glibc(2, 41))):
-        if glibc is None or glibc <= found:
-            why = f"the smallest official image with Python {python}; its glibc is {found}"
-            return Auto(reference=f"python:{python}-slim-{release}", why=why)
-    return Auto(reference=None, why=f"no official image has glibc {glibc}: name a base that has")
 
 
 def pinned(reference: str) -> tuple[str, str | None]:

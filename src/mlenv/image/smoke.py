@@ -15,7 +15,7 @@ from mlenv.files import File
 from mlenv.layers import DEV
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mlenv.cuda import Gpu
     from mlenv.lock import Lock
@@ -29,21 +29,25 @@ GPU_PROBES = ("driver", "mapped-libraries")
 
 
 def smoke(
-    lock: Lock, *, gpus: Iterable[Gpu], frameworks: Iterable[str], checks: Iterable[Smoke]
+    lock: Lock, *, gpus: Iterable[Gpu], frameworks: Mapping[str, str], checks: Iterable[Smoke]
 ) -> File:
     """Return ``smoke.json`` as canonical JSON.
 
     Args:
         lock: what is installed, and for which machine.
         gpus: the GPUs of the target.
-        frameworks: the frameworks of the stack by their catalog names; one that the lock does
-            not hold is left out.
+        frameworks: catalog name -> installed package of the stack's frameworks; one that the
+            lock does not hold is left out.
         checks: the user's own ``[[smoke]]``.
     """
     runtime = _versions(lock, dev=False)
     cuda = lock.stack.toolkit not in {"cpu", "none"}
     kernels = sorted(
-        {f"kernel:{each}" for each in frameworks if canonicalize_name(each) in runtime}
+        {
+            f"kernel:{name}"
+            for name, package in frameworks.items()
+            if canonicalize_name(package) in runtime
+        }
     )
     content = {
         "schema": SMOKE_SCHEMA,

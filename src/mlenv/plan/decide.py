@@ -18,7 +18,7 @@ from mlenv.plan import refusals
 from mlenv.plan.bounds import bounds, indexes, requirements
 from mlenv.plan.candidate import DEFAULT, Candidate
 from mlenv.plan.fit import quarrel, together
-from mlenv.plan.model import Chosen, Decision, Plan
+from mlenv.plan.model import Chosen, Plan
 from mlenv.plan.offers import Ground, offers
 from mlenv.plan.toolkits import toolkits
 from mlenv.plan.words import decisions, warnings
@@ -48,13 +48,16 @@ class Wish:
     """Toolkits that a solve has refused already."""
 
 
-def auto_base(stack: Stack) -> tuple[str, str]:
-    """Return the smallest base image for a stack, and why: the wheels bring CUDA themselves."""
+def chosen_base(stack: Stack) -> tuple[str | None, str]:
+    """Return the base image of a stack, None for none, and why.
+
+    The wheels bring all of CUDA's userland: on an nvidia/cuda base it would lie there twice.
+    """
+    if stack.base != "auto":
+        return stack.base, f"`{stack.keys['base']}` says so"
     if stack.python.free_threaded:
-        return (
-            "debian:bookworm-slim",
-            f"no official image has the free-threaded Python {stack.python}",
-        )
+        why = f"no official image has the free-threaded Python {stack.python}: name one that has"
+        return None, why
     return (
         f"python:{stack.python.short}-slim-bookworm",
         "the smallest image with this Python and a glibc of 2.36; CUDA comes with the wheels",
@@ -125,8 +128,8 @@ def _implied(wish: Wish, catalog: Catalog) -> Iterable[tuple[Asked, FrameworkRow
 
 def _ground(stack: Stack, catalog: Catalog, wish: Wish) -> Ground:
     instant = datetime.fromisoformat(wish.exclude_newer)
-    reference = auto_base(stack)[0] if stack.base == "auto" else stack.base
-    own = catalog.base_glibc(reference) or UNKNOWN_GLIBC
+    reference, _ = chosen_base(stack)
+    own = (catalog.base_glibc(reference) if reference else None) or UNKNOWN_GLIBC
     return Ground(
         stack=stack,
         catalog=catalog,
@@ -327,13 +330,13 @@ def _plan(
         channel=min(channels, default=DEFAULT),
         gpus=ground.gpus,
         glibc=ground.glibc,
-        base=auto_base(stack)[0] if stack.base == "auto" else stack.base,
+        base=chosen_base(stack)[0],
         exclude_newer=wish.exclude_newer,
         frameworks=chosen,
         requirements=requirements(stack, chosen, wish.direct, toolkit),
         constraints=bounds(ground, groups, chosen, toolkit),
         indexes=indexes(stack, chosen),
-        decisions=decisions(ground, chosen, toolkit, auto_base(stack)),
+        decisions=decisions(ground, chosen, toolkit, chosen_base(stack)),
         warnings=said,
     )
 
@@ -344,6 +347,3 @@ def judged(stack: Stack, catalog: Catalog, wish: Wish) -> Plan | tuple[Reason, .
         return plan(stack, catalog, wish)
     except MlenvError as error:
         return error.reasons
-
-
-__all__ = ["Decision", "Wish", "auto_base", "judged", "plan"]

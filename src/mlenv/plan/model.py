@@ -80,7 +80,8 @@ class Plan:
     channel: str
     gpus: tuple[Gpu, ...]
     glibc: Glibc
-    base: str
+    base: str | None
+    """The base image; None where whoever builds must name one."""
     exclude_newer: str
     """RFC 3339, UTC."""
     frameworks: tuple[Chosen, ...]

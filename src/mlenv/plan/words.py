@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def decisions(
-    ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None, base: tuple[str, str]
+    ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None, base: tuple[str | None, str]
 ) -> tuple[Decision, ...]:
     """Return every decision of a plan, in the order of a stack's layers."""
     stack = ground.stack
@@ -43,8 +43,8 @@ def decisions(
     found.append(
         Decision(
             topic="base",
-            choice=base[0] if stack.base == "auto" else stack.base,
-            why=base[1] if stack.base == "auto" else "the spec names it",
+            choice=base[0] or "none",
+            why=base[1],
             source="mlenv's base images" if stack.base == "auto" else "the spec",
         )
     )

@@ -55,8 +55,7 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         opened += sum(map(line.count, "[{")) - sum(map(line.count, "]}"))
         if len(held) > _STATEMENT_LINES:
             return
-        # Whether it ends here is tomllib's to say; a long list is not read again at each line.
-        if opened > 0 and not line.lstrip().startswith(_CLOSERS) and not _has_quotes(line):
+        if len(held) > 1 and opened > 0 and not _may_end(line.strip()):
             continue
         try:
             tomllib.loads("\n".join(held))
@@ -66,8 +65,12 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         held = []
 
 
-def _has_quotes(line: str) -> bool:
-    return '"""' in line or "'''" in line
+def _may_end(line: str) -> bool:
+    """Tell whether tomllib is worth asking, so that a long list is not read at each of its lines.
+
+    A string may hold brackets, so the count of them is only a hint.
+    """
+    return line.startswith(_CLOSERS) or line.endswith(_CLOSERS) or '"""' in line or "'''" in line
 
 
 def _header_path(statement: str, counts: dict[str, int]) -> str:

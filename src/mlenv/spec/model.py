@@ -167,7 +167,7 @@ class Cell(Model):
 
 
 class Axes(Model):
-    """[matrix] axes: each a list of values; they multiply."""
+    """[matrix.axes]: each a list of values; they multiply."""
 
     target: tuple[Name, ...] = ()
     """Names of [targets]."""

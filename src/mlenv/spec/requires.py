@@ -71,7 +71,9 @@ def _one_or_more(value: object) -> object:
     return (value,) if isinstance(value, str | int | float) else value
 
 
-_REQUIREMENT = WithJsonSchema({"type": "string", "examples": ["transformers>=4.55"]})
+_REQUIREMENT = WithJsonSchema(
+    {"type": "string", "examples": ["transformers>=4.55"], "title": "a requirement"}
+)
 
 Requires = Annotated[Requirement, BeforeValidator(requirement), AS_TEXT, _REQUIREMENT]
 """A PEP 508 requirement without a URL."""
@@ -86,6 +88,7 @@ Frameworks = Annotated[
         {
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
             "examples": ["torch==2.8.*", ["torch>=2.9", "jax"]],
+            "title": "a requirement, or a list of them",
         }
     ),
 ]

@@ -40,9 +40,10 @@ def _matched(pattern: re.Pattern[str], example: str, cause: str) -> BeforeValida
     return BeforeValidator(check)
 
 
-def _string(pattern: re.Pattern[str], example: str) -> WithJsonSchema:
+def _string(title: str, pattern: re.Pattern[str], example: str) -> WithJsonSchema:
+    shape = f"^({pattern.pattern})$"
     return WithJsonSchema(
-        {"type": "string", "pattern": f"^({pattern.pattern})$", "examples": [example]}
+        {"type": "string", "pattern": shape, "examples": [example], "title": title}
     )
 
 
@@ -165,14 +166,22 @@ Schema = BeforeValidator(_schema)
 Instant = Annotated[
     str,
     BeforeValidator(_instant),
-    WithJsonSchema({"type": "string", "examples": ["2026-11-01", "2026-11-01T12:00:00Z"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "examples": ["2026-11-01", "2026-11-01T12:00:00Z"],
+            "title": "a day, or a time",
+        }
+    ),
 ]
 """A day, which means its end, or a time with its zone; kept as RFC 3339 in UTC."""
 
 InstantOrNever = Annotated[
     str | bool,
     BeforeValidator(_instant),
-    WithJsonSchema({"anyOf": [{"const": False}, {"type": "string"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"const": False}, {"type": "string"}], "title": "a day, a time, or `false`"}
+    ),
 ]
 """A day or a time, or ``false``."""
 
@@ -180,7 +189,10 @@ Sdist = Annotated[
     str | tuple[Requires, ...],
     BeforeValidator(_sdist),
     WithJsonSchema(
-        {"anyOf": [{"enum": ["pure", "deny"]}, {"type": "array", "items": {"type": "string"}}]}
+        {
+            "anyOf": [{"enum": ["pure", "deny"]}, {"type": "array", "items": {"type": "string"}}],
+            "title": '`"pure"`, `"deny"`, or a list of requirements',
+        }
     ),
 ]
 """What is done with packages that come as source only."""
@@ -191,45 +203,65 @@ Compiler = Annotated[
 """Whether the image holds a C compiler, and the CUDA one."""
 
 Url = Annotated[
-    str, BeforeValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
+    str,
+    BeforeValidator(_url),
+    WithJsonSchema({"type": "string", "pattern": "^https?://", "title": "an http(s) address"}),
 ]
 """The address of an index, without credentials."""
 
-Alias = Annotated[str, BeforeValidator(_alias), _string(_ALIAS, "corp")]
+Alias = Annotated[str, BeforeValidator(_alias), _string("an alias", _ALIAS, "corp")]
 """What a lock calls an index."""
 
 PackageGlob = Annotated[
-    str, _matched(_PACKAGE_GLOB, "corp-*", "names no packages"), _string(_PACKAGE_GLOB, "corp-*")
+    str,
+    _matched(_PACKAGE_GLOB, "corp-*", "names no packages"),
+    _string("a package's name, or a pattern", _PACKAGE_GLOB, "corp-*"),
 ]
 """A package's name, or a pattern over names."""
 
-Apt = Annotated[str, _matched(_APT, "libibverbs1", "is no Debian package"), _string(_APT, "git")]
+Apt = Annotated[
+    str,
+    _matched(_APT, "libibverbs1", "is no Debian package"),
+    _string("a Debian package", _APT, "git"),
+]
 """A Debian package."""
 
 Reference = Annotated[
-    str, BeforeValidator(_reference), _string(_REFERENCE, "python:3.12-slim-bookworm")
+    str,
+    BeforeValidator(_reference),
+    _string("an image reference", _REFERENCE, "python:3.12-slim-bookworm"),
 ]
 """An image reference, or ``auto``."""
 
 Channel = Annotated[
     str,
     BeforeValidator(_channel),
-    WithJsonSchema({"type": "string", "examples": ["conda-forge"]}),
+    WithJsonSchema(
+        {"type": "string", "examples": ["conda-forge"], "title": "a channel's name or address"}
+    ),
 ]
 """A conda channel: its name or its address."""
 
-GpuName = Annotated[str, _matched(_GPU, "H100", "is no GPU"), _string(_GPU, "H100")]
+GpuName = Annotated[str, _matched(_GPU, "H100", "is no GPU"), _string("a GPU", _GPU, "H100")]
 """A product name or an architecture."""
 
-Word = Annotated[str, BeforeValidator(_word), WithJsonSchema({"type": "string", "minLength": 1})]
+Word = Annotated[
+    str,
+    BeforeValidator(_word),
+    WithJsonSchema({"type": "string", "minLength": 1, "title": "a word"}),
+]
 """One word of a command; no shell reads it."""
 
 LabelKey = Annotated[
-    str, _matched(_LABEL, "org.example.team", "is no label"), _string(_LABEL, "org.example.team")
+    str,
+    _matched(_LABEL, "org.example.team", "is no label"),
+    _string("a label's name", _LABEL, "org.example.team"),
 ]
 """The name of an image's label."""
 
 LabelText = Annotated[
-    str, BeforeValidator(lambda value: plain(value, "text")), WithJsonSchema({"type": "string"})
+    str,
+    BeforeValidator(lambda value: plain(value, "text")),
+    WithJsonSchema({"type": "string", "title": "text on one line"}),
 ]
 """The text of an image's label."""

@@ -1,0 +1,202 @@
+"""The rules that make a lock good: a plan, what was solved, and what the wheels hold -> reasons.
+
+A solver accepts every one of these without a word. Pure: what was read from wheels comes in as
+``Contents``; nothing is fetched here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from mlenv.errors import Exit, Reason
+from mlenv.plan import refusals
+from mlenv.plan.toolkits import METAPACKAGE, components, cuda_major
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mlenv.catalog.load import Catalog
+    from mlenv.plan.model import Chosen, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """What was read from the one file of a package that the target installs."""
+
+    files: Mapping[str, tuple[int, int]]
+    """Installed path -> (bytes, CRC-32)."""
+    requires_python: str | None
+    texts: Mapping[str, str]
+    """The small files that were asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """A package of the answer, with the one file that the target installs."""
+
+    name: str
+    version: str
+    filename: str
+    inside: Inside | None
+    """None for a source package."""
+
+
+def audit(
+    plan: Plan, locked: tuple[Locked, ...], extras: Iterable[tuple[str, str]], catalog: Catalog
+) -> tuple[Reason, ...]:
+    """Return every finding: reasons that forbid the lock, and warnings."""
+    return (
+        *_extras(plan, extras, catalog),
+        *_one_toolkit(plan, locked, catalog),
+        *_gpu_builds(plan, locked, catalog),
+        *_collisions(locked),
+        *_regressions(plan, locked),
+        *_sources(locked),
+    )
+
+
+def forbids(reason: Reason) -> bool:
+    """Tell whether a finding forbids the lock; the others are said aloud."""
+    return reason.exit_status is Exit.IMPOSSIBLE
+
+
+def _extras(
+    plan: Plan, extras: Iterable[tuple[str, str]], catalog: Catalog
+) -> Iterator[Reason]:
+    for package, extra in extras:
+        name, _, version = package.partition("==")
+        keys = tuple(w.key for w in plan.requirements if re.match(rf"{re.escape(name)}\b", w.text))
+        yield refusals.extra_missing(f"{name} {version}", extra, keys, catalog.cited)
+
+
+def _one_toolkit(
+    plan: Plan, locked: tuple[Locked, ...], catalog: Catalog
+) -> Iterator[Reason]:
+    parts = components(catalog, plan.toolkit) if plan.toolkit else {}
+    majors: dict[int, list[str]] = defaultdict(list)
+    strays = []
+    for each in locked:
+        major = cuda_major(each.name, catalog)
+        if major is not None:
+            majors[major].append(f"{each.name} {each.version}")
+        part = parts.get(each.name)
+        if part and not SpecifierSet(part.specifier).contains(each.version):
+            strays.append(f"{each.name} {each.version}")
+        if each.name == METAPACKAGE and plan.toolkit:
+            if Version(each.version).release[:2] != (plan.toolkit.major, plan.toolkit.minor):
+                strays.append(f"{each.name} {each.version}")
+    if len(majors) > 1:
+        words = "; ".join(f"CUDA {m}: {', '.join(sorted(n))}" for m, n in sorted(majors.items()))
+        yield _mixed("the lock holds the libraries of two CUDA majors", words, catalog)
+    elif strays:
+        words = ", ".join(sorted(strays))
+        yield _mixed(f"the lock is not CUDA {plan.toolkit} alone", words, catalog)
+
+
+def _mixed(what: str, cause: str, catalog: Catalog) -> Reason:
+    return Reason(
+        code="cuda-majors-mixed",
+        what=what,
+        cause=cause,
+        fix="say `cuda`, so that all of it comes from one toolkit",
+        source=f"the components of {METAPACKAGE} ({catalog.cited})",
+    )
+
+
+def _gpu_builds(plan: Plan, locked: tuple[Locked, ...], catalog: Catalog) -> Iterator[Reason]:
+    if plan.toolkit is None:
+        return
+    by_name = {each.name: each for each in locked}
+    for row in catalog.frameworks.values():
+        proof = row.proof
+        found = by_name.get(proof.package) if proof else None
+        if proof is None or found is None or found.inside is None:
+            continue
+        text = found.inside.texts.get(proof.file)
+        if text is not None and not re.search(proof.pattern, text):
+            yield refusals.cpu_only(
+                f"{found.name} {found.version} for {plan.stack.platform} is a CPU build",
+                f"{proof.file} inside {found.filename} names no CUDA",
+                tuple(c.asked.key for c in plan.frameworks if c.asked.requirement.name == row.name),
+                f"the wheel itself, {found.filename}",
+                'choose a release with a CUDA build, or say `cuda = "cpu"`',
+            )
+
+
+def _collisions(locked: tuple[Locked, ...]) -> Iterator[Reason]:
+    """Find paths that two packages write with different content: the last writer would win."""
+    owners: dict[str, list[tuple[str, tuple[int, int]]]] = defaultdict(list)
+    for each in locked:
+        for path, content in each.inside.files.items() if each.inside else ():
+            owners[path].append((f"{each.name} {each.version}", content))
+    pairs: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for path, found in owners.items():
+        if len(found) > 1 and len({content for _, content in found}) > 1:
+            pairs[tuple(sorted(name for name, _ in found))].append(path)
+    for names, paths in sorted(pairs.items()):
+        yield _collision(names, sorted(paths, key=lambda p: (not _fatal(p), p)))
+
+
+def _fatal(path: str) -> bool:
+    """Tell whether a path is code that a process maps, or imports by a name of its own."""
+    return bool(re.search(r"\.so(\.|$)|^nvidia/|\.pyd$", path))
+
+
+def _collision(names: tuple[str, ...], paths: list[str]) -> Reason:
+    both = " and ".join(names)
+    shown = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    fatal = _fatal(paths[0])
+    if fatal:
+        return Reason(
+            code="files-collide",
+            what=f"{both} overwrite each other's files",
+            cause=f"each writes {shown}, with other content",
+            fix="keep one of them, or put them into two specs",
+            source="the directories of both wheels",
+        )
+    return Reason(
+        code="small-collision",
+        what=f"{both} both write {shown}",
+        cause="the content differs, so which one is installed depends on the layers' order",
+        fix="nothing that a kernel runs depends on it; keep one of them if your code does",
+        source="the directories of both wheels",
+    )
+
+
+def _regressions(plan: Plan, locked: tuple[Locked, ...]) -> Iterator[Reason]:
+    by_name = {each.name: each for each in locked}
+    for chosen in plan.frameworks:
+        if chosen.candidate is None or chosen.newest is None:
+            continue
+        found = by_name.get(chosen.candidate.build.release.name)
+        if found and Version(found.version).release[:2] < Version(chosen.newest).release[:2]:
+            yield _older(chosen, found)
+
+
+def _older(chosen: Chosen, found: Locked) -> Reason:
+    return Reason(
+        code="older-than-newest",
+        what=f"{found.name} is {found.version}; the newest that fits this target by itself "
+        f"is {chosen.newest}",
+        cause="another line of the spec, or the toolkit they share, holds it back",
+        fix=f'to be told which, set `framework = "{found.name}=={chosen.newest}"`',
+        where=(chosen.asked.key,),
+    )
+
+
+def _sources(locked: tuple[Locked, ...]) -> Iterator[Reason]:
+    for each in locked:
+        if each.inside is None:
+            yield Reason(
+                code="built-from-source",
+                what=f"{each.name} {each.version} is installed from its source package",
+                cause="no wheel of it is published; it was built once, and the source is pinned "
+                "by its hash",
+                fix="nothing to do; `[lock] sdist` says which source packages are taken",
+            )

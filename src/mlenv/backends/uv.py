@@ -1,0 +1,240 @@
+"""uv: a plan as ``pyproject.toml``, and what uv says about it as a value. Pure: runs nothing.
+
+What is written here was measured key by key on uv 0.13.9 (2026-11-22). No default index is
+named: the one that uv is configured with stands, and nothing of it reaches ``mlenv.lock``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import tomli_w
+
+from mlenv.files import File
+from mlenv.machine import ARCHITECTURES
+from mlenv.model import CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mlenv.plan.model import Constraint, Plan, Wanted
+
+PROJECT = "pyproject.toml"
+ANSWER = "uv.lock"
+INTERPRETER = ".python-version"
+BUILD_GROUP = "build-of-sources"
+"""The group that pins what source packages are built with."""
+OLDEST_HOST = 11
+"""mlenv runs on CPython 3.11 and newer; uv wants the interpreter that runs it to be admitted."""
+
+PASSED_ON = re.compile(
+    r"(?!UV_|VIRTUAL_ENV$|PYTHON|CONDA_)"
+    r"|UV_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|INDEX_\w+_(USERNAME|PASSWORD))$"
+    r"|UV_(KEYRING_PROVIDER|CACHE_DIR|NATIVE_TLS|SYSTEM_CERTS|INSECURE_HOST|CONFIG_FILE)$"
+    r"|UV_(HTTP_\w+|CONCURRENT_\w+|REQUEST_TIMEOUT|CREDENTIALS_DIR|NO_CONFIG)$"
+)
+"""Variables of this machine that uv may see: where packages come from, never what is chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of uv: a plan, and what former answers taught."""
+
+    plan: Plan
+    requirements: tuple[Wanted, ...]
+    constraints: tuple[Constraint, ...]
+    sources: tuple[str, ...] = ()
+    """Packages that are taken as source, because nothing else is published."""
+    build: tuple[str, ...] = ()
+    """Requirements of the builds of those, PEP 508."""
+
+
+def project(question: Question, *, version: str) -> File:
+    """Return the ``pyproject.toml`` that puts ``question`` to uv ``version``."""
+    plan = question.plan
+    # uv refuses a lock whose project is called like a package it depends on
+    head = {
+        "name": f"mlenv-{plan.stack.spec.name}",
+        "version": "0",
+        "requires-python": f">=3.{min(plan.stack.python.minor, OLDEST_HOST)}",
+        "dependencies": [each.text for each in question.requirements if not each.dev],
+    }
+    document: dict[str, object] = {"project": head}
+    groups = {
+        "dev": [each.text for each in question.requirements if each.dev],
+        BUILD_GROUP: list(question.build),
+    }
+    if any(groups.values()):
+        document["dependency-groups"] = {key: each for key, each in groups.items() if each}
+    document["tool"] = {"uv": _settings(question, version)}
+    note = f"# written by mlenv for {plan.stack.spec.name}; edit the spec, not this file\n\n"
+    return File(PROJECT, note + tomli_w.dumps(document, indent=4))
+
+
+def _settings(question: Question, version: str) -> dict[str, object]:
+    plan = question.plan
+    marker = environment(plan)
+    found: dict[str, object] = {
+        "required-version": f"=={version}",
+        "package": False,
+        "environments": [marker],
+        "required-environments": [marker],
+        "exclude-newer": plan.exclude_newer,
+        "index-strategy": "first-index",
+        "prerelease": "explicit" if _names_prerelease(question.requirements) else "disallow",
+        # the pair is uv's allow-list: no source is built but of these
+        "no-build": True,
+    }
+    if question.sources:
+        found["no-binary-package"] = sorted(question.sources)
+    if question.constraints:
+        found["constraint-dependencies"] = sorted({each.text for each in question.constraints})
+    if plan.indexes:
+        found["index"] = [_index(each.alias, each.url, each.dated) for each in plan.indexes]
+    named = {name(each.text): each.index for each in question.requirements if each.index}
+    if named:
+        found["sources"] = {key: {"index": alias} for key, alias in sorted(named.items())}
+    return found
+
+
+def _index(alias: str, url: str, dated: str | Literal[False] | None) -> dict[str, object]:
+    row: dict[str, object] = {"name": alias, "url": url, "explicit": True}
+    if dated is not None:
+        row["exclude-newer"] = dated
+    return row
+
+
+def _names_prerelease(requirements: Iterable[Wanted]) -> bool:
+    return any(re.search(r"\d(a|b|rc|\.dev)\d", each.text) for each in requirements)
+
+
+def name(requirement: str) -> str:
+    """Return the package of a requirement's text."""
+    return re.split(r"[\s\[<>=!~;@]", requirement, maxsplit=1)[0]
+
+
+def environment(plan: Plan) -> str:
+    """Return the one marker that the lock is for."""
+    return (
+        "sys_platform == 'linux' "
+        f"and platform_machine == '{ARCHITECTURES[plan.stack.platform]}' "
+        "and implementation_name == 'cpython' "
+        f"and python_version == '{plan.stack.python.short}'"
+    )
+
+
+def interpreter(plan: Plan) -> File:
+    """Return the file by which a plain ``uv sync`` picks the interpreter of the lock."""
+    return File(INTERPRETER, f"{plan.stack.python}\n")
+
+
+def command(uv: str, python: str, *, offline: bool) -> tuple[str, ...]:
+    """Return the words that solve in the folder they run in, on whatever interpreter is there."""
+    words = (uv, "lock", "--python", python, "--no-python-downloads", "--color", "never")
+    return (*words, "--no-progress", *(("--offline",) if offline else ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What uv said: it found a lock, it refused, or it broke."""
+
+    kind: Literal["found", "refused", "broke"]
+    text: str
+    """Its own words, for ``--verbose``."""
+    cause: str = ""
+    """Its reason in one line, where it is one that a person understands."""
+    code: str = ""
+    """The code of a breakdown: ``network-failed``, ``network-off``, ``disk-failed``, …"""
+    sources: tuple[str, ...] = ()
+    """Packages that are published as source only, so that no wheel of them can be taken."""
+    extras: tuple[tuple[str, str], ...] = ()
+    """(package with version, extra) for extras that do not exist; uv only warns of them."""
+
+
+_BREAKDOWNS: tuple[tuple[str, str], ...] = (
+    (r"network was disabled|Network connectivity is disabled", "network-off"),
+    (r"No space left on device|os error 28|Disk quota exceeded", "disk-failed"),
+    (r"could not be queried due to a lack of valid authentication", "network-failed"),
+    (r"Failed to fetch|error sending request|Request failed after|dns error", "network-failed"),
+    (r"HTTP status (client|server) error", "network-failed"),
+)
+_SOURCE_ONLY = re.compile(
+    r"Wheels are required for `([^`]+)` because building from source is disabled"
+)
+_NO_EXTRA = re.compile(r"The package `([^`]+)` does not have an extra named `([^`]+)`")
+_NOT_FOUND = re.compile(r"Because (?:there are no versions of )?(\S+) was not found in the package")
+_NO_VERSION = re.compile(r"there (?:is|are) no versions? of (\S+)")
+_FAILED_BUILD = re.compile(r"Failed to build `([^`]+)`")
+
+
+def answer(status: int, stderr: str) -> Answer:
+    """Tell from uv's exit status and words what it found.
+
+    Source: read off uv 0.13.9 on 2026-11-22: 0 a lock, 1 a conflict, 2 all else; a conflict that
+    rests on packages missing offline exits with 1 as well and says so in a hint.
+    """
+    text = _lines(stderr)
+    if status == 0:
+        return Answer(kind="found", text=text, extras=tuple(_NO_EXTRA.findall(text)))
+    for pattern, code in _BREAKDOWNS:
+        if re.search(pattern, text):
+            return Answer(kind="broke", text=text, code=code, cause=_deepest(text))
+    if status != 1:
+        return Answer(kind="broke", text=text, code="solver-broke", cause=_deepest(text))
+    failed = _FAILED_BUILD.search(text)
+    if failed:
+        return Answer(kind="refused", text=text, code="needs-build", cause=failed[1])
+    return Answer(
+        kind="refused",
+        text=text,
+        cause=_understood(text),
+        sources=tuple(dict.fromkeys(_SOURCE_ONLY.findall(text))),
+    )
+
+
+def _lines(text: str) -> str:
+    return "\n".join(CONTROL.sub(" ", line).rstrip() for line in text.splitlines())
+
+
+def _deepest(text: str) -> str:
+    causes = [line.strip() for line in text.splitlines() if line.strip().startswith("cause:")]
+    failed = [line for line in causes if "Failed to fetch" in line]
+    last = causes[-1:] if causes else [text.strip().splitlines()[-1] if text.strip() else ""]
+    words = [*failed[:1], *last]
+    return "; ".join(dict.fromkeys(each.removeprefix("cause:").strip() for each in words))
+
+
+def _understood(text: str) -> str:
+    """Return uv's reason where it is a single fact about a single package."""
+    missing = _NOT_FOUND.search(text)
+    if missing:
+        return f"no package is called {missing[1]} on the index"
+    none = _NO_VERSION.search(text)
+    if none and text.count("depends on") <= 1:
+        return f"there is no version {none[1]}"
+    joined = " ".join(line.strip() for line in text.splitlines())
+    found = re.search(r"cause: (.*?)(?: hint:|$)", joined)
+    words = found[1] if found else ""
+    return words if len(words) <= 400 else ""
+
+
+def majors_blamed(text: str, packages: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    """Return the CUDA packages, with their major, that a refusal stumbles over.
+
+    A package of another major is bound to ``<0``, which no version meets: where uv names that
+    bound, something in the set needs the other major.
+    """
+    found = {each for each in re.findall(r"([a-z0-9-]+)(?:\{[^}]*\})?<0\b", text)}
+    return tuple((each, packages[each]) for each in sorted(found & packages.keys()))
+
+
+def canonical(text: str) -> str:
+    """Return a ``uv.lock`` without sizes.
+
+    An index that answers in JSON gives sizes, one that answers in HTML gives none, and a mirror may
+    do the one today and the other tomorrow: the bytes would differ. ``mlenv.lock`` keeps sizes.
+    """
+    return re.sub(r', size = \d+(?=[ ,}])', "", text)
+

@@ -1,0 +1,181 @@
+"""A solution as the folder that ``build`` leaves: the lock, the solver's files, the recipe."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlenv import __version__
+from mlenv.backends import uv
+from mlenv.errors import Exit
+from mlenv.files import File
+from mlenv.image.dockerfile import build_tools, dockerfile, ignore_file
+from mlenv.image.recipe import Recipe, pinned
+from mlenv.image.smoke import smoke
+from mlenv.layers import layer, layer_files
+from mlenv.lock import (
+    LOCK_NAME,
+    Base,
+    Decision,
+    Lock,
+    Package,
+    Said,
+    Stack,
+    Target,
+    Tools,
+    Written,
+    artefacts_sha256,
+    lock_text,
+)
+
+if TYPE_CHECKING:
+    from mlenv.catalog.load import Catalog
+    from mlenv.plan.model import Plan
+    from mlenv.solve import Picked, Solution
+
+UNTRACKED = (uv.ANSWER,)
+"""Files that name the index they came from: not hashed in ``mlenv.lock``, and may be absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """What one target leaves."""
+
+    lock: Lock
+    files: tuple[File, ...]
+
+
+def folder(
+    solution: Solution, catalog: Catalog, *, spec_sha256: str, uv_version: str, recipe: bool
+) -> Folder:
+    """Return the lock and all files of a target; with ``recipe``, those of the image too."""
+    plan = solution.plan
+    packages = _packages(solution, catalog)
+    lock = Lock(
+        name=plan.stack.spec.name,
+        backend="uv",
+        verdict=plan.verdict,
+        spec_sha256=spec_sha256,
+        artefacts_sha256=artefacts_sha256(packages),
+        exclude_newer=plan.exclude_newer,
+        tools=Tools(mlenv=__version__, uv=uv_version, catalog=catalog.scanned),
+        target=_target(plan),
+        stack=_stack(plan, packages),
+        base=_base(plan),
+        decision=tuple(
+            Decision(topic=each.topic, choice=each.choice, why=each.why, source=each.source)
+            for each in plan.decisions
+        ),
+        said=tuple(
+            Said(code=each.code, what=each.what)
+            for each in solution.warnings
+            if each.exit_status in {Exit.DONE, Exit.UNPROVEN}
+        ),
+        package=packages,
+    )
+    files = [
+        uv.project(solution.question, version=uv_version),
+        uv.interpreter(plan),
+        *layer_files(packages),
+    ]
+    if recipe:
+        files += _image(solution, lock)
+    written = tuple(Written(path=each.path, sha256=each.sha256) for each in sorted(files))
+    lock = lock.model_copy(update={"written": written})
+    files += [File(uv.ANSWER, solution.lock_text), File(LOCK_NAME, lock_text(lock))]
+    return Folder(lock=lock, files=tuple(sorted(files)))
+
+
+def _target(plan: Plan) -> Target:
+    stack = plan.stack
+    return Target(
+        name=stack.target or "default",
+        platform=stack.platform,
+        python=str(stack.python),
+        glibc=str(plan.glibc),
+        gpus=stack.gpus,
+        driver=str(stack.driver) if stack.driver else None,
+    )
+
+
+def _stack(plan: Plan, packages: tuple[Package, ...]) -> Stack:
+    versions = {re.sub(r"-cu\d\d$", "", each.name): each.version for each in packages}
+    found = {name: versions.get(f"nvidia-{name}") for name in ("cudnn", "nccl")}
+    return Stack(
+        toolkit=plan.toolkit_text, channel=plan.channel, cudnn=found["cudnn"], nccl=found["nccl"]
+    )
+
+
+def _base(plan: Plan) -> Base | None:
+    if plan.base is None:
+        return None
+    name, digest = pinned(plan.base)
+    return Base(reference=name, digest=digest)
+
+
+def _packages(solution: Solution, catalog: Catalog) -> tuple[Package, ...]:
+    members = {name for row in catalog.frameworks.values() for name in row.packages}
+    return tuple(
+        Package(
+            name=each.solved.name,
+            version=each.solved.version,
+            layer=layer(
+                each.solved.name,
+                size=each.size,
+                framework=each.solved.name in members,
+                source=not each.wheel,
+                dev=each.solved.dev,
+            ),
+            index=each.solved.index,
+            filename=each.artefact.filename,
+            sha256=each.artefact.sha256,
+            size=each.size,
+        )
+        for each in solution.picked
+    )
+
+
+def _image(solution: Solution, lock: Lock) -> list[File]:
+    plan = solution.plan
+    spec = plan.stack.spec
+    name, digest = pinned(plan.base) if plan.base else (None, None)
+    floor = next((each for each in plan.decisions if each.topic == "driver"), None)
+    recipe = Recipe(
+        name=spec.name,
+        python=plan.stack.python,
+        base=name,
+        base_digest=digest,
+        apt=spec.image.apt,
+        compile=bool(spec.image.compile),
+        variants=spec.image.variants,
+        labels=spec.image.labels,
+        indexes={each.alias: each.url for each in plan.indexes},
+        gpu=plan.toolkit is not None,
+        driver_floor=floor.choice.removeprefix(">=") if floor else None,
+        build_tools=_lines(solution),
+    )
+    frameworks = {
+        each.candidate.build.row.name: each.candidate.build.release.name
+        for each in plan.frameworks
+        if each.candidate
+    }
+    files = [
+        dockerfile(recipe, lock),
+        ignore_file(),
+        smoke(lock, gpus=plan.gpus, frameworks=frameworks, checks=spec.smoke),
+    ]
+    tools = build_tools(recipe)
+    return [*files, tools] if tools else files
+
+
+def _lines(solution: Solution) -> tuple[str, ...]:
+    """Return what source packages are built with: their tools, and what the lock has of them."""
+    wanted = {uv.name(each) for each in solution.question.build}
+    named = [each for each in solution.picked if each.solved.name in wanted]
+    return tuple(sorted(_line(each) for each in (*solution.build_tools, *named)))
+
+
+def _line(picked: Picked) -> str:
+    solved = picked.solved
+    return f"{solved.name}=={solved.version} --hash=sha256:{picked.artefact.sha256}"

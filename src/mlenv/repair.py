@@ -1,0 +1,158 @@
+"""Packages whose newest version has no file for the target: the newest that has one, or why none.
+
+uv looks at platforms and versions; the ABI of a free-threaded interpreter, the glibc of the target
+and the upper bound of Requires-Python it leaves to whoever installs. Source: uv 0.13.9, 2026-11-22.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from mlenv.backends import simple
+from mlenv.errors import Reason
+from mlenv.plan.model import Constraint
+from mlenv.selection import select, why_none
+
+if TYPE_CHECKING:
+    from mlenv.asking import Desk
+    from mlenv.backends.uv_lock import Solved
+    from mlenv.machine import Python
+    from mlenv.plan.model import Plan
+    from mlenv.selection import Target
+
+
+def too_old(requires: str | None, python: Python) -> bool:
+    """Tell whether Requires-Python refuses ``python`` by either bound."""
+    if not requires:
+        return False
+    try:
+        allowed = SpecifierSet(requires)
+    except InvalidSpecifier:
+        return False
+    return not any(allowed.contains(f"{python.short}.{patch}") for patch in (0, 99))
+
+
+def unfit(plan: Plan, package: Solved, requires: str | None) -> Reason:
+    """Return why a package whose Requires-Python refuses the target cannot be."""
+    return Reason(
+        code="python-unsupported",
+        what=f"{package.name} {package.version} does not take Python {plan.stack.python.short}",
+        cause=f"its Requires-Python is {requires}",
+        fix="choose another `python`, or another release of it",
+        where=_keys(plan, package, "python"),
+        source="the metadata inside its wheel",
+    )
+
+
+def missing(plan: Plan, package: Solved, target: Target) -> Reason:
+    """Return why none of a package's files is for the target."""
+    names = [each.filename for each in package.wheels]
+    what = f"{package.name} {package.version}"
+    if not names:
+        return _source_only(plan, package, what)
+    why, has = why_none(names, target)
+    python, platform = plan.stack.python, plan.stack.platform
+    code, lacks, key, fix = {
+        "glibc": (
+            "glibc-too-old",
+            f"needs glibc {has}",
+            "glibc",
+            "choose a newer `glibc` or base image, or an older release",
+        ),
+        "abi": (
+            "no-wheel-for-python-abi",
+            f"has no wheel for the free-threaded Python {python}",
+            "python",
+            f'set `python = "{python.short}"`, or leave it out',
+        ),
+        "python": (
+            "python-unsupported",
+            f"has no wheel for Python {python}",
+            "python",
+            "choose another `python`, or another release of it",
+        ),
+        "platform": (
+            "no-wheel-for-platform",
+            f"has no wheel for {platform}",
+            "platform",
+            "choose another release of it, or another `platform`",
+        ),
+    }[why]
+    cause = f"the target has glibc {target.glibc}" if why == "glibc" else f"its wheels: {has}"
+    return Reason(
+        code=code,
+        what=f"{what} {lacks}",
+        cause=cause,
+        fix=fix,
+        where=_keys(plan, package, key),
+        source="the files that its index lists",
+    )
+
+
+def _source_only(plan: Plan, package: Solved, what: str) -> Reason:
+    return needs_build(
+        plan,
+        package,
+        f"{what} is published as source only",
+        f'`[lock] sdist` is "{plan.stack.spec.lock.sdist}"',
+    )
+
+
+def needs_build(plan: Plan, package: Solved, what: str, cause: str) -> Reason:
+    """Return why a source package is not taken."""
+    return Reason(
+        code="needs-build",
+        what=what,
+        cause=cause,
+        fix=f'choose a release with wheels, or take it: `[lock] sdist = ["{package.name}"]`',
+        where=_keys(plan, package),
+        source="the files that its index lists",
+    )
+
+
+def _keys(plan: Plan, package: Solved, word: str | None = None) -> tuple[str, ...]:
+    from mlenv.backends.uv import name  # noqa: PLC0415 (only for a refusal)
+
+    own = tuple(each.key for each in plan.requirements if name(each.text) == package.name)
+    written = word == "python" or (word == "glibc" and plan.stack.glibc is not None)
+    written = written or (word == "platform" and plan.stack.target is not None)
+    return (*own, *((plan.stack.keys[word],) if word and written else ()))
+
+
+def older(package: Solved, target: Target, python: Python, desk: Desk) -> Constraint | None:
+    """Return the bound that leads to the newest release with a file for the target; None for none.
+
+    Raises:
+        HostError: ``network-failed`` or ``network-off``.
+    """
+    kind, text = desk.web.page(simple.address(package.page, package.name))
+    usable = {
+        each.version
+        for each in simple.files(kind, text)
+        if each.wheel
+        and not each.yanked
+        and not each.version.is_prerelease
+        and not too_old(each.requires_python, python)
+        and select((each.filename,), target)
+    }
+    below = [each for each in usable if each < Version(package.version)]
+    if not below:
+        return None
+    return Constraint(
+        key="",
+        text=f"{package.name}<={max(below)}",
+        why=f"{package.name} {package.version} has no file for this target",
+    )
+
+
+def not_this(package: Solved) -> Constraint:
+    """Return the bound that excludes the version of an answer."""
+    return Constraint(
+        key="",
+        text=f"{package.name}!={package.version}",
+        why=f"{package.name} {package.version} does not take this Python",
+    )
+

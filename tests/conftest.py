@@ -1,0 +1,81 @@
+"""Fixtures and rules of the whole suite: the loopback index, and which tests may be skipped."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+import uv
+
+from facts import roots
+from loopback import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+NEVER_SKIPPED = {"network", "engine", "slurm", "browser"}
+"""Marks whose tests must run where ``MLENV_NO_SKIP=1`` is set; ``gpu`` excuses from it."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden",
+        choices=("check", "write"),
+        default="check",
+        help="write: rewrite the golden folders, to be read as a diff",
+    )
+
+
+@pytest.fixture(scope="session")
+def index() -> Iterator[Index]:
+    """Yield a running loopback index with all facts; ``environment(index)`` leads uv to it."""
+    with Index(*roots()) as running:
+        yield running
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("network") is not None and (reason := _unreachable()):
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    marks = {mark.name for mark in item.iter_markers()}
+    needed = sorted(marks & NEVER_SKIPPED)
+    expected = "gpu" in marks or hasattr(report, "wasxfail")
+    if report.skipped and needed and not expected and os.environ.get("MLENV_NO_SKIP") == "1":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{', '.join(needed)}: skipped under MLENV_NO_SKIP=1: {reason}"
+    return report
+
+
+@functools.cache
+def _unreachable() -> str:
+    """Return why uv's default index cannot be reached, or nothing; ask once a session."""
+    argv = [uv.find_uv_bin(), "pip", "compile", "-", "--emit-index-url", "--no-header"]
+    # Of nothing, and offline: uv only says which index its own configuration leads to.
+    done = subprocess.run(
+        [*argv, "--offline", "--quiet", "--python", sys.executable],
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"^--index-url (\S+)$", done.stdout, re.MULTILINE)
+    if found is None:
+        return f"uv names no default index: {done.stderr.strip()}"
+    try:
+        status = requests.head(found[1], timeout=10, allow_redirects=True).status_code
+    except requests.RequestException as error:
+        return f"the default index cannot be reached: {type(error).__name__}"
+    return "" if status < 500 else f"the default index answers {status}"
