@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from mlenv.catalog.load import Catalog
+    from mlenv.cuda import Cuda
     from mlenv.plan.model import Chosen, Plan
 
 
@@ -57,6 +58,7 @@ def audit(
         *_gpu_builds(plan, locked, catalog),
         *_collisions(locked),
         *_regressions(plan, locked),
+        *_prereleases(locked),
         *_sources(locked),
     )
 
@@ -66,18 +68,14 @@ def forbids(reason: Reason) -> bool:
     return reason.exit_status is Exit.IMPOSSIBLE
 
 
-def _extras(
-    plan: Plan, extras: Iterable[tuple[str, str]], catalog: Catalog
-) -> Iterator[Reason]:
+def _extras(plan: Plan, extras: Iterable[tuple[str, str]], catalog: Catalog) -> Iterator[Reason]:
     for package, extra in extras:
         name, _, version = package.partition("==")
         keys = tuple(w.key for w in plan.requirements if re.match(rf"{re.escape(name)}\b", w.text))
         yield refusals.extra_missing(f"{name} {version}", extra, keys, catalog.cited)
 
 
-def _one_toolkit(
-    plan: Plan, locked: tuple[Locked, ...], catalog: Catalog
-) -> Iterator[Reason]:
+def _one_toolkit(plan: Plan, locked: tuple[Locked, ...], catalog: Catalog) -> Iterator[Reason]:
     parts = components(catalog, plan.toolkit) if plan.toolkit else {}
     majors: dict[int, list[str]] = defaultdict(list)
     strays = []
@@ -88,15 +86,18 @@ def _one_toolkit(
         part = parts.get(each.name)
         if part and not SpecifierSet(part.specifier).contains(each.version):
             strays.append(f"{each.name} {each.version}")
-        if each.name == METAPACKAGE and plan.toolkit:
-            if Version(each.version).release[:2] != (plan.toolkit.major, plan.toolkit.minor):
-                strays.append(f"{each.name} {each.version}")
+        if each.name == METAPACKAGE and plan.toolkit and not _is_of(each, plan.toolkit):
+            strays.append(f"{each.name} {each.version}")
     if len(majors) > 1:
         words = "; ".join(f"CUDA {m}: {', '.join(sorted(n))}" for m, n in sorted(majors.items()))
         yield _mixed("the lock holds the libraries of two CUDA majors", words, catalog)
     elif strays:
         words = ", ".join(sorted(strays))
         yield _mixed(f"the lock is not CUDA {plan.toolkit} alone", words, catalog)
+
+
+def _is_of(metapackage: Locked, toolkit: Cuda) -> bool:
+    return Version(metapackage.version).release[:2] == (toolkit.major, toolkit.minor)
 
 
 def _mixed(what: str, cause: str, catalog: Catalog) -> Reason:
@@ -188,6 +189,18 @@ def _older(chosen: Chosen, found: Locked) -> Reason:
         fix=f'to be told which, set `framework = "{found.name}=={chosen.newest}"`',
         where=(chosen.asked.key,),
     )
+
+
+def _prereleases(locked: tuple[Locked, ...]) -> Iterator[Reason]:
+    for each in locked:
+        if Version(each.version).is_prerelease:
+            yield Reason(
+                code="prerelease-taken",
+                what=f"{each.name} {each.version} is a prerelease",
+                cause="a line of the spec asks for one, or a package of the set pins it",
+                fix="nothing to do, unless you want none: then choose an older release of what "
+                "needs it",
+            )
 
 
 def _sources(locked: tuple[Locked, ...]) -> Iterator[Reason]:

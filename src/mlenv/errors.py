@@ -47,7 +47,7 @@ class Reason:
     cause: str
     fix: str
     where: tuple[str, ...] = ()
-    """The lines of the spec it is about, as ``FILE:LINE: KEY``, or key paths before a file is known."""
+    """The lines it is about, as ``FILE:LINE: KEY``; key paths before a file is known."""
     source: str | None = None
     """Where the fact comes from, with its date."""
     nearest: tuple[str, ...] = ()
@@ -121,6 +121,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "framework-unknown": (Exit.USAGE, "the catalog has no row for a framework"),
     "gpu-unknown": (Exit.USAGE, "no GPU is known by that name"),
     "not-built-yet": (Exit.USAGE, "the spec or the command asks for what this mlenv cannot do yet"),
+    "not-ours": (Exit.USAGE, "a folder holds files of the user's that mlenv would overwrite"),
     "usage": (Exit.USAGE, "the command line is wrong"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack
@@ -162,10 +163,14 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "out-of-date": (Exit.FAILED, "what lies there is not what the spec gives"),
     # warnings: they change no verdict
     "older-than-newest": (Exit.DONE, "a framework is older than the newest that fits alone"),
-    "minor-version-mode": (Exit.DONE, "the driver is older than the toolkit: CUDA minor-version mode"),
+    "minor-version-mode": (
+        Exit.DONE,
+        "the driver is older than the toolkit: CUDA minor-version mode",
+    ),
     "jit-needs-newer-driver": (Exit.DONE, "PTX of this toolkit cannot be compiled by that driver"),
     "not-checked": (Exit.DONE, "no driver or GPU was named, so none was checked"),
     "built-from-source": (Exit.DONE, "a source package is installed; it built to pure Python"),
+    "prerelease-taken": (Exit.DONE, "a package of the set pins a prerelease of another"),
     "base-not-pinned": (Exit.DONE, "the base image is named by tag, not by digest"),
     "fact-unknown": (Exit.UNPROVEN, "no source says whether this can run"),
     "small-collision": (Exit.DONE, "two packages write one path that no kernel depends on"),

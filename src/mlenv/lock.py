@@ -18,7 +18,6 @@ from mlenv.files import digest
 from mlenv.model import Model
 
 LOCK_NAME = "mlenv.lock"
-LOCK_SCHEMA = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -102,7 +101,7 @@ class Package(Model):
 class Lock(Model):
     """A whole ``mlenv.lock``."""
 
-    schema_: Annotated[Literal[1], Field(alias="schema")] = LOCK_SCHEMA
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
     name: Line
     backend: Literal["uv", "conda"]
     verdict: Literal["ok", "unknown"]

@@ -127,12 +127,17 @@ class Drivers:
     @property
     def lowest(self) -> Version | None:
         """The oldest driver of the range; None where the range is open below."""
+        return driver(self.lowest_text) if self.lowest_text else None
+
+    @property
+    def lowest_text(self) -> str | None:
+        """The oldest driver as it was written: ``450.80.02``, which PEP 440 reads as 450.80.2."""
         bounds = [
-            Version(each.version.removesuffix(".*"))
+            each.version.removesuffix(".*")
             for each in SpecifierSet(self.text)
             if each.operator in {">=", ">", "==", "~="}
         ]
-        return max(bounds, default=None)
+        return max(bounds, key=driver, default=None)
 
     @property
     def newest_branch(self) -> int | None:
@@ -142,9 +147,7 @@ class Drivers:
             version = Version(each.version.removesuffix(".*"))
             if each.operator == "<" and version.release[1:] in {(), (0,), (0, 0)}:
                 bounds.append(version.major - 1)
-            elif each.operator in {"<", "<=", "=="}:
-                bounds.append(version.major)
-            elif each.operator == "~=":
+            elif each.operator in {"<", "<=", "=="} or each.operator == "~=":
                 bounds.append(version.major)
         return min(bounds, default=None)
 

@@ -54,9 +54,7 @@ def select(filenames: Iterable[str], target: Target) -> str | None:
     return best[1] if best else None
 
 
-def _better(
-    one: tuple[int, tuple[object, ...]], two: tuple[int, tuple[object, ...]]
-) -> bool:
+def _better(one: tuple[int, tuple[object, ...]], two: tuple[int, tuple[object, ...]]) -> bool:
     return one[0] < two[0] or (one[0] == two[0] and _build(one[1]) > _build(two[1]))
 
 
@@ -96,9 +94,9 @@ def _lowest_glibc(filenames: tuple[str, ...], target: Target) -> str:
 
 def _on_platform(filename: str, architecture: str) -> bool:
     return any(
-        tag.platform == "any" or tag.platform.endswith(f"linux_{architecture}") or (
-            "manylinux" in tag.platform and tag.platform.endswith(architecture)
-        )
+        tag.platform == "any"
+        or tag.platform.endswith(f"linux_{architecture}")
+        or ("manylinux" in tag.platform and tag.platform.endswith(architecture))
         for tag in _tags(filename)
     )
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlenv.image.dockerfile import build_tools, dockerfile, ignore_file
-from mlenv.image.recipe import Recipe, auto_base, pinned
+from mlenv.image.recipe import Recipe, pinned
 from mlenv.image.steps import label
 from mlenv.layers import layer_files
 from mlenv.lock import Base, Lock, Package, Stack, Target, Tools
-from mlenv.machine import Glibc, Python
+from mlenv.machine import Python
 from mlenv.model import CONTROL
 
 if TYPE_CHECKING:
@@ -372,22 +372,6 @@ def test_no_text_of_a_recipe_can_add_an_instruction(text: str) -> None:
         found = instructions(dockerfile(made, lock()).text)
         extra = ["ENV"] if key == "driver_floor" else []
         assert sorted(each.split()[0] for each in found) == sorted([*words, *extra])
-
-
-@pytest.mark.parametrize(
-    ("python", "glibc", "reference"),
-    [
-        pytest.param("3.12", None, "python:3.12-slim-bookworm", id="the usual"),
-        pytest.param("3.12", "2.36", "python:3.12-slim-bookworm", id="just new enough"),
-        pytest.param("3.13", "2.39", "python:3.13-slim-trixie", id="a newer glibc"),
-        pytest.param("3.13", "2.42", None, id="a glibc that no image has"),
-        pytest.param("3.14t", None, None, id="free-threaded"),
-    ],
-)
-def test_base_that_mlenv_chooses(python: str, glibc: str | None, reference: str | None) -> None:
-    found = auto_base(Python.parse(python), Glibc.parse(glibc) if glibc else None)
-    assert found.reference == reference
-    assert found.why
 
 
 def test_a_reference_is_a_name_and_a_digest() -> None:

@@ -1,1 +1,1 @@
-"""Solvers: each module writes one solver's input, reads its answer, and tells its failures apart."""
+"""Solvers: each module writes one's input, reads its answer, and tells its failures apart."""

@@ -61,7 +61,10 @@ def files(content_type: str, text: str) -> tuple[Published, ...]:
 
 
 def _published(
-    filename: str, requires_python: str | None, uploaded: str | None, yanked: bool  # noqa: FBT001
+    filename: str,
+    requires_python: str | None,
+    uploaded: str | None,
+    yanked: bool,  # noqa: FBT001
 ) -> Published | None:
     wheel = filename.endswith(".whl")
     try:

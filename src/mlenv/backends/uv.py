@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import tomli_w
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from mlenv.files import File
 from mlenv.machine import ARCHITECTURES
@@ -19,7 +21,8 @@ from mlenv.model import CONTROL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mlenv.plan.model import Constraint, Plan, Wanted
+    from mlenv.backends.uv_lock import Solved
+    from mlenv.plan.model import Constraint, IndexUse, Plan, Wanted
 
 PROJECT = "pyproject.toml"
 ANSWER = "uv.lock"
@@ -28,6 +31,8 @@ BUILD_GROUP = "build-of-sources"
 """The group that pins what source packages are built with."""
 OLDEST_HOST = 11
 """mlenv runs on CPython 3.11 and newer; uv wants the interpreter that runs it to be admitted."""
+
+_PRERELEASE = re.compile(r"\d(a|b|rc|\.dev)\d")
 
 PASSED_ON = re.compile(
     r"(?!UV_|VIRTUAL_ENV$|PYTHON|CONDA_)"
@@ -49,6 +54,13 @@ class Question:
     """Packages that are taken as source, because nothing else is published."""
     build: tuple[str, ...] = ()
     """Requirements of the builds of those, PEP 508."""
+    prereleases: bool = False
+    """Whether a prerelease is taken where no release satisfies."""
+    searching: bool = False
+    """Whether source packages may be built to read their metadata: what is written never says so.
+
+    Without, uv steps back in silence to a release that needs none: hydra-core 1.3 to 0.11.
+    """
 
 
 def project(question: Question, *, version: str) -> File:
@@ -83,31 +95,51 @@ def _settings(question: Question, version: str) -> dict[str, object]:
         "required-environments": [marker],
         "exclude-newer": plan.exclude_newer,
         "index-strategy": "first-index",
-        "prerelease": "explicit" if _names_prerelease(question.requirements) else "disallow",
-        # the pair is uv's allow-list: no source is built but of these
-        "no-build": True,
+        "prerelease": _prerelease(question),
     }
+    if not question.searching:
+        # with no-binary-package it is an allow-list: no source is built but of these
+        found["no-build"] = True
     if question.sources:
         found["no-binary-package"] = sorted(question.sources)
     if question.constraints:
         found["constraint-dependencies"] = sorted({each.text for each in question.constraints})
     if plan.indexes:
-        found["index"] = [_index(each.alias, each.url, each.dated) for each in plan.indexes]
+        found["index"] = [_index(each) for each in plan.indexes]
     named = {name(each.text): each.index for each in question.requirements if each.index}
     if named:
         found["sources"] = {key: {"index": alias} for key, alias in sorted(named.items())}
     return found
 
 
-def _index(alias: str, url: str, dated: str | Literal[False] | None) -> dict[str, object]:
-    row: dict[str, object] = {"name": alias, "url": url, "explicit": True}
-    if dated is not None:
-        row["exclude-newer"] = dated
+def _index(used: IndexUse) -> dict[str, object]:
+    row: dict[str, object] = {"name": used.alias, "url": used.url, "explicit": True}
+    if used.dated is not None:
+        row["exclude-newer"] = used.dated
     return row
 
 
-def _names_prerelease(requirements: Iterable[Wanted]) -> bool:
-    return any(re.search(r"\d(a|b|rc|\.dev)\d", each.text) for each in requirements)
+def _prerelease(question: Question) -> str:
+    if question.prereleases:
+        return "if-necessary-or-explicit"
+    asked = any(_PRERELEASE.search(each.text) for each in question.requirements)
+    return "explicit" if asked else "disallow"
+
+
+def unasked_prereleases(question: Question, packages: Iterable[Solved]) -> tuple[str, ...]:
+    """Return the user's own requirements that a prerelease would answer though none was asked.
+
+    A prerelease that something else pins is taken, and said; one in place of what was asked is
+    not: on Python 3.14 uv gave tensorflow 2.22.0rc0 in silence. Source: uv 0.13.9, 2026-11-22.
+    """
+    own = {str(canonicalize_name(name(e.text))): e.text for e in question.requirements}
+    return tuple(
+        each.name
+        for each in packages
+        if each.name in own
+        and Version(each.version).is_prerelease
+        and not _PRERELEASE.search(own[each.name])
+    )
 
 
 def name(requirement: str) -> str:
@@ -226,7 +258,7 @@ def majors_blamed(text: str, packages: Mapping[str, int]) -> tuple[tuple[str, in
     A package of another major is bound to ``<0``, which no version meets: where uv names that
     bound, something in the set needs the other major.
     """
-    found = {each for each in re.findall(r"([a-z0-9-]+)(?:\{[^}]*\})?<0\b", text)}
+    found = set(re.findall(r"([a-z0-9-]+)(?:\{[^}]*\})?<0\b", text))
     return tuple((each, packages[each]) for each in sorted(found & packages.keys()))
 
 
@@ -236,5 +268,4 @@ def canonical(text: str) -> str:
     An index that answers in JSON gives sizes, one that answers in HTML gives none, and a mirror may
     do the one today and the other tomorrow: the bytes would differ. ``mlenv.lock`` keeps sizes.
     """
-    return re.sub(r', size = \d+(?=[ ,}])', "", text)
-
+    return re.sub(r", size = \d+(?=[ ,}])", "", text)

@@ -138,6 +138,4 @@ def load() -> Catalog:
     """Return the catalog that mlenv is shipped with."""
     packed = resources.files(_DATA).joinpath("packages.json.gz").read_bytes()
     document = json.loads(gzip.decompress(packed))
-    return Catalog(
-        scanned=document["scanned"], source=document["source"], raw=document["packages"]
-    )
+    return Catalog(scanned=document["scanned"], source=document["source"], raw=document["packages"])

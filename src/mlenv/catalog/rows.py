@@ -7,7 +7,7 @@ binary inside a wheel (the code it holds), K kept by hand from a named source.
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 (pydantic reads it)
+from datetime import date
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ from mlenv.cuda import Arch, Code, Cuda
 from mlenv.model import Model
 
 
-def _value(cls: type[Cuda] | type[Arch] | type[Code]) -> BeforeValidator:
+def _value(cls: type[Cuda | Arch | Code]) -> BeforeValidator:
     return BeforeValidator(lambda value: cls.parse(value) if isinstance(value, str) else value)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 import tempfile
 import threading
 import time
@@ -166,7 +165,7 @@ class Web:
         """
         with disk.spoken(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.mlenv-{secrets.token_hex(4)}")
+        beside = path.with_name(f".{path.name}.mlenv-{os.urandom(4).hex()}")
 
         def take(answer: requests.Response) -> str:
             with disk.spoken(beside):

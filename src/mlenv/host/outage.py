@@ -6,9 +6,6 @@ queries and the passwords of proxies.
 
 from __future__ import annotations
 
-import socket
-import ssl
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from mlenv.errors import HostError, Reason
@@ -62,6 +59,8 @@ def off(url: str) -> HostError:
 
 def of_status(url: str, status: int) -> HostError:
     """Return what an HTTP status other than success means."""
+    from http import HTTPStatus  # noqa: PLC0415
+
     known = {each.value: each.phrase for each in HTTPStatus}
     cause = f"the server answered {status} {known.get(status, '')}".rstrip()
     if status in _DENIED:
@@ -73,7 +72,10 @@ def of_status(url: str, status: int) -> HostError:
 
 def of_error(url: str, error: requests.RequestException) -> HostError:
     """Return what an exception of ``requests`` means."""
-    from requests import exceptions as known  # noqa: PLC0415 - 0.1 s that few commands need pay
+    import socket  # noqa: PLC0415 - what is met on failure only is imported on failure only
+    import ssl  # noqa: PLC0415
+
+    from requests import exceptions as known  # noqa: PLC0415
 
     chain = tuple(_chain(error))
     said = [each.verify_message for each in chain if isinstance(each, ssl.SSLCertVerificationError)]

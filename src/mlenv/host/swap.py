@@ -18,7 +18,6 @@ import errno
 import json
 import os
 import re
-import secrets
 import stat
 import sys
 from contextlib import suppress
@@ -61,7 +60,7 @@ def put(path: Path, data: bytes, *, durable: bool = True) -> None:
 
     A file that was there keeps its mode.
     """
-    beside = path.with_name(f".{path.name}.mlenv-{secrets.token_hex(4)}")
+    beside = path.with_name(f".{path.name}.mlenv-{os.urandom(4).hex()}")
     try:
         _fill(beside, data, durable=durable)
         if path.exists():
@@ -108,7 +107,7 @@ def swap(target: Path, files: Iterable[tuple[str, bytes]], ours: Ours) -> None:
 
     ``ours`` are the paths of ``files``, and those in ``target`` that mlenv wrote earlier.
     """
-    work = target.with_name(f".{target.name}.mlenv-{secrets.token_hex(4)}")
+    work = target.with_name(f".{target.name}.mlenv-{os.urandom(4).hex()}")
     work.mkdir(mode=0o700)
     try:
         put(work / _JOURNAL, json.dumps(sorted(ours.paths)).encode())

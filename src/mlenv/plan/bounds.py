@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from mlenv.cuda import Cuda
     from mlenv.plan.candidate import Candidate
+    from mlenv.plan.ground import Ground
     from mlenv.plan.model import Chosen
-    from mlenv.plan.offers import Ground
     from mlenv.spec.stack import Asked, Stack
 
 
@@ -57,9 +57,11 @@ def requirements(
                 )
             )
     known = {canonicalize_name(each.text.partition("[")[0]) for each in found}
-    for name in direct:
-        if name in of_family and name not in known:
-            found.append(Wanted(key="framework", text=name, index=of_family[name]))
+    found += [
+        Wanted(key="framework", text=member, index=of_family[member])
+        for member in direct
+        if member in of_family and member not in known
+    ]
     return tuple(found)
 
 
@@ -107,7 +109,7 @@ def _text(name: str, extras: Sequence[str], wanted: Requirement) -> str:
 def indexes(stack: Stack, chosen: Sequence[Chosen]) -> tuple[IndexUse, ...]:
     """Return the indexes beside the default one, sorted by alias."""
     found = {
-        alias: IndexUse(alias=alias, url=index.url, dated=_dated(index.exclude_newer))
+        alias: IndexUse(alias=alias, url=index.url, dated=index.exclude_newer)
         for alias, index in stack.spec.indexes.items()
     }
     for each in chosen:
@@ -121,10 +123,6 @@ def indexes(stack: Stack, chosen: Sequence[Chosen]) -> tuple[IndexUse, ...]:
     return tuple(found[alias] for alias in sorted(found))
 
 
-def _dated(value: str | bool | None) -> str | None | bool:
-    return value
-
-
 def bounds(
     ground: Ground,
     groups: Sequence[tuple[Asked, tuple[Candidate, ...] | None]],
@@ -132,7 +130,7 @@ def bounds(
     toolkit: Cuda | None,
 ) -> tuple[Constraint, ...]:
     """Return all bounds: the toolkit's components, the other majors, cuDNN, NCCL, frameworks."""
-    found = list(_frameworks(ground, groups, chosen, toolkit))
+    found = list(_frameworks(groups, chosen, toolkit))
     if toolkit is not None:
         found += _toolkit(ground, toolkit)
         found += _libraries(ground, toolkit)
@@ -177,7 +175,6 @@ def _libraries(ground: Ground, toolkit: Cuda) -> Iterator[Constraint]:
 
 
 def _frameworks(
-    ground: Ground,
     groups: Sequence[tuple[Asked, tuple[Candidate, ...] | None]],
     chosen: Sequence[Chosen],
     toolkit: Cuda | None,

@@ -135,8 +135,8 @@ def _newest(catalog: Catalog, name: str, specifier: str, date: str) -> Versioned
     allowed = SpecifierSet("" if specifier == "*" else specifier)
     fitting = [r for r in catalog.releases(name) if allowed.contains(r.version)]
     # a loose requirement is met by what stood there when the release was made, or soon after
-    exact = [r for r in fitting if r.release.date <= date]
-    return (exact or fitting or [None])[-1]
+    then = [r for r in fitting if r.release.date <= date] or fitting
+    return then[-1] if then else None
 
 
 def candidates(
@@ -169,9 +169,7 @@ def candidates(
         yield _own(build, toolkit, toolkit.tag, catalog, source)
 
 
-def _own(
-    build: Build, toolkit: Cuda | None, tag: str, catalog: Catalog, source: str
-) -> Candidate:
+def _own(build: Build, toolkit: Cuda | None, tag: str, catalog: Catalog, source: str) -> Candidate:
     code: tuple[Code, ...] = ()
     if toolkit is not None:
         name, version = build.release.name, build.release.version
@@ -232,9 +230,7 @@ def _code(
         said = metadata(part.release, architecture)
         if said and said.code:
             return said.code, f"{said.file} ({catalog.cited})"
-        found = catalog.code(
-            part.name, part.version, toolkit=toolkit, architecture=architecture
-        )
+        found = catalog.code(part.name, part.version, toolkit=toolkit, architecture=architecture)
         if found[0]:
             return found
     return (), ""
@@ -254,8 +250,7 @@ def requires_python(build: Build, python: Python) -> bool:
 def has_platform(build: Build, architecture: str) -> bool:
     """Tell whether every part has any wheel for ``architecture``."""
     return all(
-        "any" in part.release.wheels or architecture in part.release.wheels
-        for part in build.parts
+        "any" in part.release.wheels or architecture in part.release.wheels for part in build.parts
     )
 
 
@@ -266,7 +261,7 @@ def _takes(part: VersionedRelease, python: Python, architecture: str) -> bool:
 
 
 def _admits(tag: str, python: Python) -> bool:
-    if tag == python.abi or tag == "py3":
+    if tag in {python.abi, "py3"}:
         return True
     stable = re.fullmatch(r"abi3>=cp3(\d+)", tag)
     if stable:

@@ -11,7 +11,7 @@ from mlenv.plan.toolkits import toolkits
 if TYPE_CHECKING:
     from mlenv.catalog.rows import FrameworkRow, VersionedRelease
     from mlenv.plan.candidate import Candidate
-    from mlenv.plan.offers import Ground
+    from mlenv.plan.ground import Ground
 
 
 def channel_words(channel: str) -> str:

@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mlenv.cuda import Arch, Cuda, Gpu
 from mlenv.errors import MlenvError, Reason, StackError, UsageError
-from mlenv.machine import ARCHITECTURES, Glibc, Prefix, driver
 from mlenv.plan import refusals
 from mlenv.plan.bounds import bounds, indexes, requirements
 from mlenv.plan.candidate import DEFAULT, Candidate
+from mlenv.plan.drivers import machine, starts, too_old
 from mlenv.plan.fit import quarrel, together
+from mlenv.plan.ground import chosen_base, ground_of
 from mlenv.plan.model import Chosen, Plan
-from mlenv.plan.offers import Ground, offers
-from mlenv.plan.toolkits import toolkits
+from mlenv.plan.offers import offers
 from mlenv.plan.words import decisions, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mlenv.catalog.load import Catalog
-    from mlenv.catalog.rows import Architecture, DriverFloor, FrameworkRow
+    from mlenv.catalog.rows import FrameworkRow
+    from mlenv.cuda import Cuda
+    from mlenv.plan.ground import Ground
     from mlenv.spec.stack import Asked, Stack
-
-UNKNOWN_GLIBC = Glibc(2, 28)
-"""Assumed of a base image that no row knows: what today's wheels of the frameworks need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,22 +45,6 @@ class Wish:
     """Toolkits that a solve has refused already."""
 
 
-def chosen_base(stack: Stack) -> tuple[str | None, str]:
-    """Return the base image of a stack, None for none, and why.
-
-    The wheels bring all of CUDA's userland: on an nvidia/cuda base it would lie there twice.
-    """
-    if stack.base != "auto":
-        return stack.base, f"`{stack.keys['base']}` says so"
-    if stack.python.free_threaded:
-        why = f"no official image has the free-threaded Python {stack.python}: name one that has"
-        return None, why
-    return (
-        f"python:{stack.python.short}-slim-bookworm",
-        "the smallest image with this Python and a glibc of 2.36; CUDA comes with the wheels",
-    )
-
-
 def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
     """Return what is to be solved for one target.
 
@@ -72,8 +53,8 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
         UsageError: ``gpu-unknown`` or ``framework-unknown``.
     """
     rows = _rows(stack, catalog)
-    ground = _ground(stack, catalog, wish)
-    refused: list[Reason] = [*_machine(ground)]
+    ground = ground_of(stack, catalog, exclude_newer=wish.exclude_newer, skip=wish.skip)
+    refused: list[Reason] = [*machine(ground)]
     groups: list[tuple[Asked, tuple[Candidate, ...] | None]] = []
     for asked, row in [*rows, *_implied(wish, catalog)]:
         try:
@@ -81,7 +62,7 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
         except StackError as error:
             refused += error.reasons
     if not refused:
-        refused += _drivers(ground, [g for _, g in groups if g is not None])
+        refused += too_old(ground, [g for _, g in groups if g is not None])
     if refused:
         raise StackError(*refused)
     chosen, toolkit = _choose(groups, ground)
@@ -126,122 +107,11 @@ def _implied(wish: Wish, catalog: Catalog) -> Iterable[tuple[Asked, FrameworkRow
             yield asked, row
 
 
-def _ground(stack: Stack, catalog: Catalog, wish: Wish) -> Ground:
-    instant = datetime.fromisoformat(wish.exclude_newer)
-    reference, _ = chosen_base(stack)
-    own = (catalog.base_glibc(reference) if reference else None) or UNKNOWN_GLIBC
-    return Ground(
-        stack=stack,
-        catalog=catalog,
-        architecture=ARCHITECTURES[stack.platform],
-        until=(instant - timedelta(days=1)).date().isoformat(),
-        toolkits=_toolkits(stack, catalog, wish),
-        gpus=_gpus(stack, catalog),
-        glibc=min(stack.glibc, own) if stack.glibc else own,
-    )
-
-
-def _toolkits(stack: Stack, catalog: Catalog, wish: Wish) -> tuple[Cuda | None, ...]:
-    if stack.cuda == "cpu":
-        return (None,)
-    every = [each for each in toolkits(catalog) if each not in wish.skip]
-    if isinstance(stack.cuda, Prefix):
-        parts = stack.cuda.parts
-        covered = tuple(t for t in every if (t.major, t.minor)[: len(parts)] == parts)
-        if covered or len(parts) == 1:
-            return covered
-        return (Cuda(parts[0], parts[1]),)
-    return tuple(every)
-
-
-def _gpus(stack: Stack, catalog: Catalog) -> tuple[Gpu, ...]:
-    found = []
-    unknown = []
-    for index, name in enumerate(stack.gpus):
-        row = catalog.gpu(name)
-        if row is not None:
-            found.append(Gpu(name=name, arch=row.capability))
-            continue
-        try:
-            found.append(Gpu(name=name, arch=Arch.parse(name)))
-        except ValueError:
-            near = difflib.get_close_matches(name, catalog.gpu_names(), n=1)
-            unknown.append(
-                Reason(
-                    code="gpu-unknown",
-                    what=f"no GPU is known as {name!r}"
-                    + (f" (did you mean {near[0]!r}?)" if near else ""),
-                    cause="the catalog has no compute capability for it",
-                    fix='write a product name such as "H100", or its architecture such as "sm_90"',
-                    where=(f"{stack.keys['gpus']}[{index}]",),
-                )
-            )
-    if unknown:
-        raise UsageError(*unknown)
-    return tuple(found)
-
-
-def _machine(ground: Ground) -> Iterable[Reason]:
-    """Say what is wrong with a target whatever the frameworks: its GPUs against its drivers."""
-    stack = ground.stack
-    if stack.driver is None:
-        return
-    keys = (stack.keys["gpus"], stack.keys["driver"])
-    for gpu in ground.gpus:
-        row = _architecture(gpu, ground.catalog)
-        if row is None:
-            continue
-        lowest, newest = stack.driver.lowest, stack.driver.newest_branch
-        if row.first_driver and lowest is not None and lowest.major < row.first_driver:
-            yield refusals.gpu_needs_newer_driver(gpu, row, stack.driver, keys)
-        if row.last_driver and (newest is None or newest > row.last_driver):
-            yield refusals.driver_dropped_gpu(gpu, row, stack.driver, keys)
-
-
-def _architecture(gpu: Gpu, catalog: Catalog) -> Architecture | None:
-    rows = catalog.facts.architecture
-    return next((row for row in rows if row.capability == gpu.arch), None)
-
-
-def floor(toolkit: Cuda, catalog: Catalog) -> DriverFloor | None:
-    """Return the row with the oldest driver that starts programs of ``toolkit``."""
-    rows = catalog.facts.driver_floor
-    return next((row for row in rows if row.first <= toolkit <= row.last), None)
-
-
-def _starts(toolkit: Cuda | None, ground: Ground) -> bool:
-    lowest = ground.stack.driver.lowest if ground.stack.driver else None
-    if toolkit is None or lowest is None:
-        return True
-    row = floor(toolkit, ground.catalog)
-    return row is None or lowest >= driver(row.driver)
-
-
-def _drivers(ground: Ground, groups: Sequence[tuple[Candidate, ...]]) -> Iterable[Reason]:
-    """Say so where every toolkit that a framework is built for is too new for the drivers."""
-    drivers = ground.stack.driver
-    if drivers is None:
-        return
-    keys = tuple(
-        ground.stack.keys[word]
-        for word in ("cuda", "driver")
-        if word != "cuda" or ground.stack.cuda is not None
-    )
-    for group in groups or ([],):
-        found = {c.toolkit for c in group} if group else set(ground.toolkits)
-        if found and not any(_starts(toolkit, ground) for toolkit in found):
-            oldest = min(t for t in found if t is not None)
-            row = floor(oldest, ground.catalog)
-            if row is not None:
-                yield refusals.driver_too_old(oldest, row, drivers, keys)
-                return
-
-
 def _choose(
     groups: Sequence[tuple[Asked, tuple[Candidate, ...] | None]], ground: Ground
 ) -> tuple[dict[str, Candidate], Cuda | None]:
     known = [(asked, group) for asked, group in groups if group is not None]
-    toolkits_ = [t for t in ground.toolkits if _starts(t, ground)]
+    toolkits_ = [t for t in ground.toolkits if starts(t, ground)]
     if not known:
         named = ground.stack.cuda is not None or bool(groups)
         return {}, (toolkits_[0] if toolkits_ and named else None)
@@ -272,7 +142,9 @@ def _disagree(
     keys = tuple(asked.key for asked, _ in known)
     keys += (ground.stack.keys["cuda"],) if ground.stack.cuda is not None else ()
     names = " and ".join(str(asked.requirement) for asked, _ in known)
-    newest = [_newest_first(group, toolkit, own=True) for toolkit in toolkits_ for _, group in known]
+    newest = [
+        _newest_first(group, toolkit, own=True) for toolkit in toolkits_ for _, group in known
+    ]
     shared = [t for t in toolkits_ if all(any(c.toolkit == t for c in g) for _, g in known)]
     if not shared:
         each = "; ".join(f"{asked.requirement.name}: CUDA {_span(g)}" for asked, g in known)

@@ -101,9 +101,7 @@ def _extend(
         own = bits(candidate, catalog, until)
         both = {package: held.get(package, -1) & own[package] for package in own}
         if all(both.values()):
-            found = _extend(
-                (*chosen, candidate), {**held, **both}, groups[1:], catalog, until
-            )
+            found = _extend((*chosen, candidate), {**held, **both}, groups[1:], catalog, until)
             if found:
                 return found
     return None

@@ -52,7 +52,7 @@ class IndexUse:
 
     alias: str
     url: str
-    dated: str | Literal[False] | None = None
+    dated: str | bool | None = None
     """``False`` where it gives no upload times, or a date of its own."""
 
 

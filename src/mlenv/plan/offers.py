@@ -6,10 +6,9 @@ was given is the evidence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlenv.errors import StackError
+from mlenv.errors import Reason, StackError
 from mlenv.plan import refusals
 from mlenv.plan.candidate import (
     Build,
@@ -21,44 +20,16 @@ from mlenv.plan.candidate import (
     requires_python,
     takes_python,
 )
+from mlenv.plan.channels import newest_for, toolkits_of
 from mlenv.plan.fit import alone, cudnn_for, cudnn_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlenv.catalog.load import Catalog
     from mlenv.catalog.rows import FrameworkRow
-    from mlenv.cuda import Cuda, Gpu
-    from mlenv.machine import Glibc
-    from mlenv.spec.stack import Asked, Stack
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What every filter stands on."""
-
-    stack: Stack
-    catalog: Catalog
-    architecture: str
-    until: str
-    """The last whole day before ``exclude-newer``, ``YYYY-MM-DD``."""
-    toolkits: tuple[Cuda | None, ...]
-    """The toolkits that ``cuda`` covers, newest first; None alone for a CPU stack."""
-    gpus: tuple[Gpu, ...]
-    glibc: Glibc
-
-    def keys(self, asked: Asked, *words: str) -> tuple[str, ...]:
-        """Return the key paths of a framework's line and of ``words``, those that were written."""
-        stack = self.stack
-        written = {
-            "cuda": stack.cuda is not None,
-            "cudnn": stack.cudnn is not None,
-            "glibc": stack.glibc is not None,
-            "gpus": bool(stack.gpus),
-            "platform": stack.target is not None,
-            "python": True,
-        }
-        return (asked.key, *(stack.keys[word] for word in words if written[word]))
+    from mlenv.cuda import Gpu
+    from mlenv.plan.ground import Ground
+    from mlenv.spec.stack import Asked
 
 
 def offers(asked: Asked, row: FrameworkRow, ground: Ground) -> tuple[Candidate, ...] | None:
@@ -94,7 +65,7 @@ def _in_range(asked: Asked, row: FrameworkRow, ground: Ground) -> list[Build] | 
     return [b for b in have if wanted.contains(b.release.version, prereleases=False)] or None
 
 
-def _no_package(asked: Asked, row: FrameworkRow, ground: Ground) -> refusals.Reason:
+def _no_package(asked: Asked, row: FrameworkRow, ground: Ground) -> Reason:
     majors = sorted(row.distribution.keys() - {"any"} or row.extra)
     return refusals.cuda_not_offered(
         f"{row.name} has no build for {_asked_cuda(ground)}",
@@ -119,16 +90,22 @@ def _usable(found: list[Build], asked: Asked, ground: Ground) -> list[Build]:
     found, kept = kept, [b for b in kept if has_platform(b, arch)]
     if not kept:
         keys = ground.keys(asked, "platform")
-        raise StackError(refusals.no_wheel_for_platform(found, stack.platform, keys, cited))
+        raise StackError(
+            refusals.no_wheel_for_platform(
+                refusals.span(found), stack.platform, "its makers publish none", keys, cited
+            )
+        )
     found, kept = kept, [b for b in kept if _python_fits(b, ground)]
     if not kept:
-        has = _tags(found[-1], arch)
         keys = ground.keys(asked, "python")
-        raise StackError(refusals.python_unsupported(found, stack.python, has, keys, cited))
+        what, cause = refusals.span(found), _pythons(found[-1], arch)
+        raise StackError(refusals.python_unsupported(what, stack.python, cause, keys, cited))
     found, kept = kept, [b for b in kept if takes_python(b, stack.python, arch)]
     if not kept:
         keys = ground.keys(asked, "python")
-        raise StackError(refusals.no_wheel_for_abi(found, stack.python, keys, cited))
+        what = refusals.span(found)
+        cause = f"no tag of it, or of what it requires, is {stack.python.abi}"
+        raise StackError(refusals.no_wheel_for_abi(what, stack.python, cause, keys, cited))
     found, kept = kept, [b for b in kept if (glibc(b, arch) or ground.glibc) <= ground.glibc]
     if not kept:
         what, needs = refusals.span(found), str(glibc(found[0], arch))
@@ -146,8 +123,8 @@ def _python_fits(build: Build, ground: Ground) -> bool:
     return takes_python(build, plain, arch) or takes_python(build, python, arch)
 
 
-def _tags(build: Build, architecture: str) -> list[str]:
-    return [
+def _pythons(build: Build, architecture: str) -> str:
+    tags = [
         tag
         for part in build.parts
         for key in ("any", architecture)
@@ -155,6 +132,10 @@ def _tags(build: Build, architecture: str) -> list[str]:
         for tag in part.release.wheels[key].python
         if tag != "py3"
     ]
+    requires = build.release.release.requires_python
+    return f"its wheels are for {', '.join(dict.fromkeys(tags))}" + (
+        f"; Requires-Python is {requires}" if requires else ""
+    )
 
 
 def _offered(found: list[Build], asked: Asked, ground: Ground) -> tuple[Candidate, ...]:
@@ -189,9 +170,7 @@ def _with_cudnn(found: list[Candidate], asked: Asked, ground: Ground) -> list[Ca
     return kept
 
 
-def _with_gpu(
-    found: list[Candidate], gpu: Gpu, asked: Asked, ground: Ground
-) -> list[Candidate]:
+def _with_gpu(found: list[Candidate], gpu: Gpu, asked: Asked, ground: Ground) -> list[Candidate]:
     keys = ground.keys(asked, "gpus")
     kept = [c for c in found if not c.code or any(each.runs_on(gpu.arch) for each in c.code)]
     if not kept:
@@ -207,7 +186,7 @@ def _with_gpu(
     return kept
 
 
-def _not_offered(found: list[Build], asked: Asked, ground: Ground) -> refusals.Reason:
+def _not_offered(found: list[Build], asked: Asked, ground: Ground) -> Reason:
     newest = found[-1]
     name, version = newest.release.name, newest.release.text
     keys = ground.keys(asked, "cuda")
@@ -238,8 +217,6 @@ def _served(
     asked: Asked, row: FrameworkRow, found: Sequence[Build], ground: Ground
 ) -> tuple[str, str]:
     """Return what is built for what, and the edit: for the release, and for the toolkit."""
-    from mlenv.plan.channels import newest_for, toolkits_of  # noqa: PLC0415 (only on failure)
-
     release = found[-1].release
     has = toolkits_of(release, row, ground)
     cause = f"{release.name} {release.text} is built for CUDA {_listed(has)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mlenv.errors import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from mlenv.catalog.rows import Architecture, DriverFloor
     from mlenv.cuda import Cuda, Gpu
@@ -34,46 +34,44 @@ def yanked(builds: Sequence[Build], keys: tuple[str, ...], cited: str) -> Reason
 
 
 def no_wheel_for_platform(
-    builds: Sequence[Build], platform: Platform, keys: tuple[str, ...], cited: str
+    what: str, platform: Platform, cause: str, keys: tuple[str, ...], source: str
 ) -> Reason:
     """No wheel for the architecture."""
     return Reason(
         code="no-wheel-for-platform",
-        what=f"{span(builds)} has no wheel for {platform}",
-        cause="its makers publish none for this architecture",
-        fix="choose another release, or another `platform`",
+        what=f"{what} has no wheel for {platform}",
+        cause=cause,
+        fix="choose another release of it, or another `platform`",
         where=keys,
-        source=cited,
+        source=source,
     )
 
 
 def python_unsupported(
-    builds: Sequence[Build], python: Python, has: Iterable[str], keys: tuple[str, ...], cited: str
+    what: str, python: Python, cause: str, keys: tuple[str, ...], source: str
 ) -> Reason:
-    """Neither bound of Requires-Python, nor a tag, admits the interpreter."""
-    requires = builds[-1].release.release.requires_python
+    """Neither bound of Requires-Python, or no tag, admits the interpreter."""
     return Reason(
         code="python-unsupported",
-        what=f"{span(builds)} does not take Python {python.short}",
-        cause=f"its wheels are for {', '.join(has)}"
-        + (f"; Requires-Python is {requires}" if requires else ""),
-        fix="choose another `python`, or another release in `framework`",
+        what=f"{what} does not take Python {python.short}",
+        cause=cause,
+        fix="choose another `python`, or another release of it",
         where=keys,
-        source=cited,
+        source=source,
     )
 
 
 def no_wheel_for_abi(
-    builds: Sequence[Build], python: Python, keys: tuple[str, ...], cited: str
+    what: str, python: Python, cause: str, keys: tuple[str, ...], source: str
 ) -> Reason:
     """No wheel for the free-threaded interpreter."""
     return Reason(
         code="no-wheel-for-python-abi",
-        what=f"{span(builds)} has no wheel for the free-threaded Python {python}",
-        cause=f"no tag of it, or of what it requires, is {python.abi}",
-        fix=f'set `python = "{python.short}"`, or choose another release in `framework`',
+        what=f"{what} has no wheel for the free-threaded Python {python}",
+        cause=cause,
+        fix=f'set `python = "{python.short}"`, or choose another release of it',
         where=keys,
-        source=cited,
+        source=source,
     )
 
 
@@ -149,7 +147,7 @@ def driver_too_old(
     """Below the floor of minor-version compatibility."""
     return Reason(
         code="driver-too-old",
-        what=f"CUDA {toolkit} does not start on driver {drivers.lowest}",
+        what=f"CUDA {toolkit} does not start on driver {drivers.lowest_text}",
         cause=f"every CUDA {toolkit.major}.x needs driver {floor.driver} or newer",
         fix=f'set `driver = ">={floor.driver}"` once the machines have it, or an older `cuda`',
         where=keys,
@@ -163,7 +161,7 @@ def gpu_needs_newer_driver(
     """No driver that old knows the GPU."""
     return Reason(
         code="gpu-needs-newer-driver",
-        what=f"driver {drivers.lowest} does not know {gpu.name}",
+        what=f"driver {drivers.lowest_text} does not know {gpu.name}",
         cause=f"{row.name} ({gpu.arch.sm}) begins with driver branch R{row.first_driver}",
         fix=f'set `driver = ">={row.first_driver}"`',
         where=keys,
@@ -190,7 +188,7 @@ def _bounded(drivers: Drivers, last: int) -> str:
     lowest = drivers.lowest
     if lowest is None or lowest.major > last:
         return f"<{last + 1}"
-    return f">={lowest},<{last + 1}"
+    return f">={drivers.lowest_text},<{last + 1}"
 
 
 def frameworks_disagree(what: str, cause: str, keys: tuple[str, ...], source: str) -> Reason:

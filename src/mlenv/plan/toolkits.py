@@ -110,9 +110,9 @@ def banned(catalog: Catalog, major: int) -> tuple[str, ...]:
 
 def cuda_major(package: str, catalog: Catalog) -> int | None:
     """Return the toolkit major of a CUDA package by its name, or None for any other package."""
-    suffixed = re.fullmatch(r"nvidia-.+-cu(\d\d)", package)
-    if suffixed:
-        return int(suffixed[1])
+    stem, _, major = package.rpartition("-cu")
+    if stem in CLOBBERING and major.isdigit():
+        return int(major)
     for each in reversed(catalog.releases(METAPACKAGE)):
         if package in each.release.metadata["any"].extras["all"]:
             return each.version.major

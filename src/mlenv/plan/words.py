@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from mlenv.errors import Reason
 from mlenv.machine import driver
 from mlenv.plan.candidate import DEFAULT
+from mlenv.plan.drivers import starts
 from mlenv.plan.model import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mlenv.cuda import Cuda
+    from mlenv.plan.ground import Ground
     from mlenv.plan.model import Chosen
-    from mlenv.plan.offers import Ground
 
 
 def decisions(
@@ -63,12 +64,12 @@ def _toolkit(ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None) -> 
             source="the spec",
         )
     if stack.cuda is not None:
-        why = f"the newest that `cuda = \"{stack.cuda}\"` covers and all can share"
+        why = f'the newest that `cuda = "{stack.cuda}"` covers and all can share'
     else:
         why = "the newest that the frameworks ship and this target can run"
     offered = {t for each in chosen for t in _offered(ground, each)}
     others = tuple(
-        f"{t}: {'needs a newer driver' if not _starts(t, ground) else 'not shared by all'}"
+        f"{t}: {'needs a newer driver' if not starts(t, ground) else 'not shared by all'}"
         for t in sorted(offered, reverse=True)
         if t > toolkit
     )
@@ -91,14 +92,6 @@ def _offered(ground: Ground, each: Chosen) -> Iterator[Cuda]:
                 yield toolkit
 
 
-def _starts(toolkit: Cuda, ground: Ground) -> bool:
-    lowest = ground.stack.driver.lowest if ground.stack.driver else None
-    for row in ground.catalog.facts.driver_floor:
-        if lowest is not None and row.first <= toolkit <= row.last:
-            return lowest >= driver(row.driver)
-    return True
-
-
 def _framework(ground: Ground, each: Chosen, toolkit: Cuda | None) -> Decision:
     name = each.asked.requirement.name
     if each.candidate is None:
@@ -111,7 +104,7 @@ def _framework(ground: Ground, each: Chosen, toolkit: Cuda | None) -> Decision:
     candidate = each.candidate
     on = f"CUDA {toolkit}" if toolkit else "the CPU"
     where = "the default index" if candidate.channel == DEFAULT else candidate.channel
-    others = ()
+    others: tuple[str, ...] = ()
     if each.newest and each.newest != candidate.version:
         others = (f"{each.newest}: newer, but not for {on} beside the rest",)
     return Decision(
@@ -152,9 +145,7 @@ def _glibc(ground: Ground) -> Decision:
     )
 
 
-def warnings(
-    ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None
-) -> tuple[Reason, ...]:
+def warnings(ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None) -> tuple[Reason, ...]:
     """Return what is said aloud and changes no verdict, and what no source could tell."""
     if toolkit is None:
         return ()
@@ -176,20 +167,25 @@ def _unchecked(ground: Ground) -> Iterator[Reason]:
 
 
 def _minor_version(ground: Ground, toolkit: Cuda) -> Iterator[Reason]:
-    lowest = ground.stack.driver.lowest if ground.stack.driver else None
-    if lowest is None:
+    drivers = ground.stack.driver
+    if drivers is None or drivers.lowest is None:
         return
-    for row in ground.catalog.facts.toolkit_driver:
-        if row.toolkit == toolkit and lowest < driver(row.driver):
-            yield Reason(
-                code="minor-version-mode",
-                what=f"driver {lowest} runs CUDA {toolkit} in minor-version compatibility mode",
-                cause=f"CUDA {toolkit} came with driver {row.driver}; compiled kernels run on older "
-                "ones of its major, PTX of this toolkit cannot be compiled by them",
-                fix=f'for all of it set `driver = ">={row.driver}"`',
-                where=(ground.stack.keys["driver"],),
-                source=row.cited,
-            )
+    known = [row for row in ground.catalog.facts.toolkit_driver if row.toolkit <= toolkit]
+    row = max(known, key=lambda each: each.toolkit, default=None)
+    if row is None or drivers.lowest >= driver(row.driver):
+        return
+    came = f"CUDA {row.toolkit} came with driver {row.driver}"
+    if row.toolkit != toolkit:
+        came += f", and {toolkit} is newer"
+    yield Reason(
+        code="minor-version-mode",
+        what=f"driver {drivers.lowest_text} runs CUDA {toolkit} in minor-version mode",
+        cause=f"{came}; compiled kernels run on older ones of its major, "
+        "PTX of this toolkit cannot be compiled by them",
+        fix=f'for all of it set `driver = ">={row.driver}"`',
+        where=(ground.stack.keys["driver"],),
+        source=row.cited,
+    )
 
 
 def _unknown(ground: Ground, chosen: Sequence[Chosen]) -> Iterator[Reason]:

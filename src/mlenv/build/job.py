@@ -6,23 +6,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from mlenv.build.folder import UNTRACKED, folder
 from mlenv.errors import Exit, HostError, MlenvError, Reason, StackError, UsageError
 from mlenv.files import difference
-from mlenv.folder import UNTRACKED, folder
 from mlenv.host import disk, tools
 from mlenv.lock import LOCK_NAME, Lock, parse_lock
 from mlenv.plan.decide import Wish, plan
-from mlenv.solve import solve
+from mlenv.solve.loop import solve
 from mlenv.spec.stack import stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from mlenv.asking import Desk
+    from mlenv.build.folder import Folder
     from mlenv.catalog.load import Catalog
-    from mlenv.folder import Folder
     from mlenv.plan.model import Plan
+    from mlenv.solve.asking import Desk
     from mlenv.spec.parse import SpecFile
     from mlenv.spec.stack import Stack
 
@@ -171,7 +171,9 @@ def _one(spec: SpecFile, stack: Stack, catalog: Catalog, desk: Desk, order: Orde
         solved=True,
         changed=bool(changed),
     )
-    return replace(outcome, reasons=(_drift(place, changed),)) if order.check and changed else outcome
+    return (
+        replace(outcome, reasons=(_drift(place, changed),)) if order.check and changed else outcome
+    )
 
 
 def _failed(spec: SpecFile, stack: Stack, error: MlenvError) -> Outcome:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlenv.backends import uv
 from mlenv.errors import HostError, Reason, StackError
-from mlenv.host import disk, process, tools
+from mlenv.host import disk, outage, process, tools
 from mlenv.plan.toolkits import cuda_major
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from mlenv.catalog.load import Catalog
     from mlenv.host.http import Web
@@ -62,20 +62,20 @@ def _passes(name: str) -> bool:
     return uv.PASSED_ON.match(name) is not None
 
 
-_BROKEN = {
-    "network-off": ("uv needs what is not in its cache", "run once without --offline"),
-    "network-failed": ("the package index gave no answer to uv", "try again; `--verbose` says more"),
-    "disk-failed": ("uv cannot write", "free some space, or set UV_CACHE_DIR to another disk"),
-}
-
-
 def _broken(answer: uv.Answer) -> HostError:
-    what, fix = _BROKEN.get(
-        answer.code, ("uv failed without an answer", "`--verbose` shows uv's own words")
-    )
+    cause = answer.cause or "uv gave no reason"
+    if answer.code == "network-off":
+        return outage.off("what uv asks the index for")
+    if answer.code == "network-failed":
+        return outage.failed("the package index", cause)
+    if answer.code == "disk-failed":
+        return disk.refused(Path("uv's cache"), cause, "free some space, or set UV_CACHE_DIR")
     return HostError(
         Reason(
-            code=answer.code, what=what, cause=answer.cause or "it gave no reason", fix=fix
+            code="solver-broke",
+            what="uv failed without an answer",
+            cause=cause,
+            fix="`--verbose` shows uv's own words",
         )
     )
 
@@ -141,9 +141,7 @@ def core(question: uv.Question, desk: Desk) -> tuple[str, ...]:
     if len(every) < 2:
         return every
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        without = list(
-            pool.map(lambda key: _refused(question, set(every) - {key}, desk), every)
-        )
+        without = list(pool.map(lambda key: _refused(question, set(every) - {key}, desk), every))
     # a line without which the rest can be solved is in every conflicting set
     needed = {key for key, refused in zip(every, without, strict=True) if not refused}
     kept = set(every)
@@ -165,9 +163,7 @@ def _keys(question: uv.Question) -> tuple[str, ...]:
     return tuple(sorted(written, key=lambda key: (key not in stack.keys.values(), key)))
 
 
-def _refused(
-    question: uv.Question, keys: set[str], desk: Desk, *, offline: bool = False
-) -> bool:
+def _refused(question: uv.Question, keys: set[str], desk: Desk, *, offline: bool = False) -> bool:
     """Tell whether uv refuses the lines in ``keys``; bounds of no line always count."""
     own = set(_keys(question))
     smaller = replace(
@@ -176,4 +172,6 @@ def _refused(
         constraints=tuple(e for e in question.constraints if e.key in keys or e.key not in own),
     )
     answer, _ = ask(smaller, desk, offline=offline)
+    if answer.kind == "broke":  # only offline: something is not in the cache after all
+        answer, _ = ask(smaller, desk)
     return answer.kind == "refused"

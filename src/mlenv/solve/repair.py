@@ -13,15 +13,16 @@ from packaging.version import Version
 
 from mlenv.backends import simple
 from mlenv.errors import Reason
+from mlenv.plan import refusals
 from mlenv.plan.model import Constraint
 from mlenv.selection import select, why_none
 
 if TYPE_CHECKING:
-    from mlenv.asking import Desk
     from mlenv.backends.uv_lock import Solved
     from mlenv.machine import Python
     from mlenv.plan.model import Plan
     from mlenv.selection import Target
+    from mlenv.solve.asking import Desk
 
 
 def too_old(requires: str | None, python: Python) -> bool:
@@ -37,13 +38,12 @@ def too_old(requires: str | None, python: Python) -> bool:
 
 def unfit(plan: Plan, package: Solved, requires: str | None) -> Reason:
     """Return why a package whose Requires-Python refuses the target cannot be."""
-    return Reason(
-        code="python-unsupported",
-        what=f"{package.name} {package.version} does not take Python {plan.stack.python.short}",
-        cause=f"its Requires-Python is {requires}",
-        fix="choose another `python`, or another release of it",
-        where=_keys(plan, package, "python"),
-        source="the metadata inside its wheel",
+    return refusals.python_unsupported(
+        f"{package.name} {package.version}",
+        plan.stack.python,
+        f"its Requires-Python is {requires}",
+        _keys(plan, package, "python"),
+        "the metadata inside its wheel",
     )
 
 
@@ -54,42 +54,19 @@ def missing(plan: Plan, package: Solved, target: Target) -> Reason:
     if not names:
         return _source_only(plan, package, what)
     why, has = why_none(names, target)
-    python, platform = plan.stack.python, plan.stack.platform
-    code, lacks, key, fix = {
-        "glibc": (
-            "glibc-too-old",
-            f"needs glibc {has}",
-            "glibc",
-            "choose a newer `glibc` or base image, or an older release",
-        ),
-        "abi": (
-            "no-wheel-for-python-abi",
-            f"has no wheel for the free-threaded Python {python}",
-            "python",
-            f'set `python = "{python.short}"`, or leave it out',
-        ),
-        "python": (
-            "python-unsupported",
-            f"has no wheel for Python {python}",
-            "python",
-            "choose another `python`, or another release of it",
-        ),
-        "platform": (
-            "no-wheel-for-platform",
-            f"has no wheel for {platform}",
-            "platform",
-            "choose another release of it, or another `platform`",
-        ),
-    }[why]
-    cause = f"the target has glibc {target.glibc}" if why == "glibc" else f"its wheels: {has}"
-    return Reason(
-        code=code,
-        what=f"{what} {lacks}",
-        cause=cause,
-        fix=fix,
-        where=_keys(plan, package, key),
-        source="the files that its index lists",
-    )
+    python, listed = plan.stack.python, "the files that its index lists"
+    cause = f"its wheels are for {has}"
+    if why == "glibc":
+        keys = _keys(plan, package, "glibc")
+        return refusals.glibc_too_old(what, has, str(target.glibc), keys, listed)
+    if why == "abi":
+        keys = _keys(plan, package, "python")
+        return refusals.no_wheel_for_abi(what, python, cause, keys, listed)
+    if why == "python":
+        keys = _keys(plan, package, "python")
+        return refusals.python_unsupported(what, python, cause, keys, listed)
+    keys = _keys(plan, package, "platform")
+    return refusals.no_wheel_for_platform(what, plan.stack.platform, cause, keys, listed)
 
 
 def _source_only(plan: Plan, package: Solved, what: str) -> Reason:
@@ -155,4 +132,3 @@ def not_this(package: Solved) -> Constraint:
         text=f"{package.name}!={package.version}",
         why=f"{package.name} {package.version} does not take this Python",
     )
-

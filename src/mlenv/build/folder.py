@@ -32,7 +32,7 @@ from mlenv.lock import (
 if TYPE_CHECKING:
     from mlenv.catalog.load import Catalog
     from mlenv.plan.model import Plan
-    from mlenv.solve import Picked, Solution
+    from mlenv.solve.solution import Picked, Solution
 
 UNTRACKED = (uv.ANSWER,)
 """Files that name the index they came from: not hashed in ``mlenv.lock``, and may be absent."""
