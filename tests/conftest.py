@@ -14,10 +14,11 @@ import requests
 import uv
 
 from facts import roots
-from loopback import Index
+from loopback import Index, environment
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
 NEVER_SKIPPED = {"network", "engine", "slurm", "browser"}
 """Marks whose tests must run where ``MLENV_NO_SKIP=1`` is set; ``gpu`` excuses from it."""
@@ -37,6 +38,14 @@ def index() -> Iterator[Index]:
     """Yield a running loopback index with all facts; ``environment(index)`` leads uv to it."""
     with Index(*roots()) as running:
         yield running
+
+
+@pytest.fixture
+def cache(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lead uv and requests to the loopback index, with caches of this test's own."""
+    for name, text in environment(index, cache=tmp_path / "uv-cache").items():
+        monkeypatch.setenv(name, text)
+    return tmp_path / "cache"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,8 +1,7 @@
 """What the loopback index publishes: real names, pins and paths, in archives of a few bytes.
 
-The first half turns a row into an archive that installs, the second half is the rows. Their source,
-where no other stands beside them: METADATA and file lists of the releases, read on 2026-11-22
-through the catalog's scan of that day and by range reads. What is called ``example-...`` or
+Their source, where no other stands beside the rows: METADATA and file lists of the releases, read on
+2026-11-22 through the catalog's scan of that day and by range reads. What is called ``example-...`` or
 ``corp-...`` is made up, and so are the hour of an upload and the day of a leaf: leaves (``numpy``,
 ``jinja2`` ...) are real names and versions, most without their own requirements. The server is in
 ``loopback``.
@@ -12,39 +11,20 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
-import inspect
-import io
 import itertools
 import re
-import struct
-import tarfile
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from archives import Artefact, sdist, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Mode = Literal["pypi", "pytorch", "html"]
 UPLOADED = "2025-05-01"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Artefact:
-    """A wheel or an sdist, whole."""
-
-    project: str
-    """The normalised name."""
-    version: str
-    filename: str
-    content: bytes
-    metadata: bytes
-    """METADATA or PKG-INFO."""
-    requires_python: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,150 +57,6 @@ class Root:
     def admits(self, authorization: str | None) -> bool:
         token = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return not self.user or authorization == f"Basic {token}"
-
-
-def core_metadata(
-    name: str,
-    version: str,
-    requires: Sequence[str],
-    requires_python: str,
-    extras: Sequence[str] = (),
-) -> bytes:
-    named = (each for line in requires for each in re.findall(r"extra == ['\"]([\w.-]+)", line))
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    lines += [f"Requires-Python: {requires_python}"] if requires_python else []
-    lines += [f"Provides-Extra: {extra}" for extra in dict.fromkeys((*extras, *named))]
-    lines += [f"Requires-Dist: {line}" for line in requires]
-    return "\n".join((*lines, "")).encode()
-
-
-def pack_wheel(
-    name: str, version: str, tag: str, metadata: bytes, files: Mapping[str, bytes]
-) -> tuple[str, bytes]:
-    stem = re.sub(r"[-_.]+", "_", name).lower() + f"-{version}"
-    tags = [
-        "-".join(one) for one in itertools.product(*(part.split(".") for part in tag.split("-")))
-    ]
-    purelib = "true" if tag.endswith("-none-any") else "false"
-    lines = ["Wheel-Version: 1.0", "Generator: loopback", f"Root-Is-Purelib: {purelib}"]
-    members = dict(files)
-    members[f"{stem}.dist-info/METADATA"] = metadata
-    members[f"{stem}.dist-info/WHEEL"] = "\n".join(
-        (*lines, *map("Tag: {}".format, tags), "")
-    ).encode()
-    record = ""
-    for path, data in members.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-        record += f"{path},sha256={digest},{len(data)}\n"
-    members[f"{stem}.dist-info/RECORD"] = f"{record}{stem}.dist-info/RECORD,,\n".encode()
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for path, data in members.items():
-            entry = zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0))
-            entry.create_system, entry.external_attr = 3, 0o100644 << 16
-            archive.writestr(entry, data)
-    return f"{stem}-{tag}.whl", buffer.getvalue()
-
-
-def pack_sdist(name: str, version: str, files: Mapping[str, bytes]) -> tuple[str, bytes]:
-    stem = re.sub(r"[-_.]+", "_", name).lower() + f"-{version}"
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path, data in sorted(files.items()):
-            entry = tarfile.TarInfo(f"{stem}/{path}")
-            entry.size, entry.mode = len(data), 0o644
-            archive.addfile(entry, io.BytesIO(data))
-    tar = buffer.getvalue()
-    # RFC 1951 3.2.4, stored blocks: every zlib writes these bytes; compressed ones differ.
-    blocks = [tar[at : at + 65535] for at in range(0, len(tar), 65535)]
-    stored = b"".join(
-        struct.pack("<BHH", block is blocks[-1], len(block), len(block) ^ 65535) + block
-        for block in blocks
-    )
-    head = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-    return f"{stem}.tar.gz", head + stored + struct.pack("<II", zlib.crc32(tar), len(tar))
-
-
-_BACKEND = '''"""An in-tree build backend (PEP 517) that needs nothing installed."""
-from __future__ import annotations
-import base64, hashlib, io, itertools, re, struct, sys, sysconfig, tarfile, zipfile, zlib
-from pathlib import Path
-
-NAME, VERSION, PURE = {name!r}, {version!r}, {pure!r}
-
-
-def _tree(top):
-    found = (path for path in sorted(Path(top).rglob("*")) if "__pycache__" not in path.parts)
-    return {{p.relative_to(top).as_posix(): p.read_bytes() for p in found if p.is_file()}}
-
-
-def build_sdist(sdist_directory, config_settings=None):
-    filename, content = pack_sdist(NAME, VERSION, _tree("."))
-    Path(sdist_directory, filename).write_bytes(content)
-    return filename
-
-
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    files, tag = _tree("src"), "py3-none-any"
-    if not PURE:
-        python = f"cp{{sys.version_info[0]}}{{sys.version_info[1]}}"
-        threads = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
-        platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
-        tag = f"{{python}}-{{python}}{{threads}}-{{platform}}"
-        files["_" + re.sub(r"[-_.]+", "_", NAME).lower() + ".so"] = tag.encode()
-    metadata = Path("PKG-INFO").read_bytes()
-    filename, content = pack_wheel(NAME, VERSION, tag, metadata, files)
-    Path(wheel_directory, filename).write_bytes(content)
-    return filename
-'''
-
-
-def wheel(
-    name: str,
-    version: str,
-    requires: Sequence[str] = (),
-    *,
-    tag: str = "py3-none-any",
-    requires_python: str = ">=3.9",
-    files: Mapping[str, str] | None = None,
-    extras: Sequence[str] = (),
-) -> Artefact:
-    """Return a wheel that installs; without ``files`` it is a module that knows its version."""
-    module = {f"{canonicalize_name(name).replace('-', '_')}.py": f'__version__ = "{version}"\n'}
-    contents = {path: text.encode() for path, text in (module if files is None else files).items()}
-    metadata = core_metadata(name, version, requires, requires_python, extras)
-    return _artefact(
-        name, version, pack_wheel(name, version, tag, metadata, contents), metadata, requires_python
-    )
-
-
-def sdist(name: str, version: str, *, pure: bool, requires: Sequence[str] = ()) -> Artefact:
-    """Return an sdist that builds without build requirements; unless ``pure``, for one platform."""
-    metadata = core_metadata(name, version, requires, ">=3.9")
-    head = _BACKEND.format(name=name, version=version, pure=pure)
-    backend = "\n\n".join((head, inspect.getsource(pack_wheel), inspect.getsource(pack_sdist)))
-    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    module = f"src/{canonicalize_name(name).replace('-', '_')}.py"
-    files = {
-        "PKG-INFO": metadata,
-        "pyproject.toml": system.encode(),
-        "backend.py": backend.encode(),
-        module: f'__version__ = "{version}"\n'.encode(),
-    }
-    return _artefact(name, version, pack_sdist(name, version, files), metadata, ">=3.9")
-
-
-def _artefact(
-    name: str, version: str, packed: tuple[str, bytes], metadata: bytes, requires_python: str
-) -> Artefact:
-    return Artefact(
-        project=canonicalize_name(name),
-        version=version,
-        filename=packed[0],
-        content=packed[1],
-        metadata=metadata,
-        requires_python=requires_python,
-    )
 
 
 # --- rows -------------------------------------------------------------------------------------
@@ -515,6 +351,13 @@ COMPILED = {  # name -> versions, of wheels per Python and architecture
     "scipy": ("1.16.1",),
     "wrapt": ("1.17.2",),
 }
+EXAMPLE_NEEDS = {  # what comes in though no line of a spec names it
+    "example-gil-user": "example-gil",
+    "example-old-torch": "torch==2.7.1",
+    "example-preview-user": "example-preview==1.0rc1",
+    "example-tensorflow-user": "tensorflow",
+    "example-vision-user": "torchvision",
+}
 NUMPY_PYTHON = {"1.26.4": ">=3.9", "2.2.6": ">=3.10", "2.3.2": ">=3.11"}
 
 
@@ -596,7 +439,9 @@ def _examples() -> Iterator[tuple[Artefact, str]]:
     yield sdist("example-compiled", "1.0", pure=False), UPLOADED
     for python in ("cp312-cp312", "cp313-cp313", "cp314-cp314", "cp314-cp314t"):
         yield wheel("example-abi", "1.0", tag=f"{python}-manylinux_2_28_x86_64"), UPLOADED
-    yield wheel("example-abi", "2.0", tag="cp312-cp312-manylinux_2_28_x86_64"), UPLOADED
+    for python in ("cp312-cp312", "cp314-cp314"):
+        yield wheel("example-abi", "2.0", tag=f"{python}-manylinux_2_28_x86_64"), UPLOADED
+    yield wheel("example-gil", "1.0", tag="cp314-cp314-manylinux_2_28_x86_64"), UPLOADED
     yield wheel("example-glibc", "1.0", tag="py3-none-manylinux_2_28_x86_64"), UPLOADED
     yield wheel("example-glibc", "2.0", tag="py3-none-manylinux_2_39_x86_64"), UPLOADED
     yield wheel("example-oldpython", "1.0"), UPLOADED
@@ -604,6 +449,11 @@ def _examples() -> Iterator[tuple[Artefact, str]]:
     for side in ("a", "b"):
         files = {f"example_clash_{side}.py": "", "example_clash/data.txt": f"from {side}\n"}
         yield wheel(f"example-clash-{side}", "1.0", files=files), UPLOADED
+        files = {"example_lib/native.so": f"from {side}\n"}
+        yield wheel(f"example-lib-{side}", "1.0", files=files), UPLOADED
+    for name, need in EXAMPLE_NEEDS.items():
+        yield wheel(name, "1.0", [need]), UPLOADED
+    yield wheel("example-preview", "1.0rc1"), UPLOADED
 
 
 def _tags(

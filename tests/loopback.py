@@ -27,7 +27,8 @@ import time
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, unquote, urlsplit
 
-from facts import Artefact, Root, sdist, wheel
+from archives import Artefact, sdist, wheel
+from facts import Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

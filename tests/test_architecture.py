@@ -30,7 +30,7 @@ FLOORS = {
     **dict.fromkeys(("model", "lock", "host", "selection"), 2),
     **dict.fromkeys(("spec", "catalog"), 3),
     **dict.fromkeys(("plan", "layers"), 4),
-    **dict.fromkeys(("backends", "audit", "image", "export", "report"), 5),
+    **dict.fromkeys(("backends", "audit", "changes", "image", "export", "report"), 5),
     "solve": 6,
     **dict.fromkeys(("build", "uptodate", "verify", "matrix", "runners"), 7),
     **dict.fromkeys(("cli", "__main__"), 8),
@@ -38,12 +38,12 @@ FLOORS = {
 }
 """Room -> floor. A new room gets its line here, after a look at ``CONTRIBUTING.md``."""
 
-SIDEWAYS = {("lock", "model")}
+SIDEWAYS = {("lock", "model"), ("__main__", "cli")}
 """Arrows between rooms of one floor; each is a wall taken down, so there are few."""
 
 NOT_RAISED_YET = {
-    *("spec-unreadable", "soname-mismatch", "no-forward-compat", "base-image-gate"),
-    *("solver-broke", "interrupted", "jit-needs-newer-driver", "base-not-pinned"),
+    *("soname-mismatch", "no-forward-compat", "base-image-gate"),
+    *("jit-needs-newer-driver", "base-not-pinned"),
 }
 """Codes of the contract that nothing raises yet. This list only gets shorter."""
 

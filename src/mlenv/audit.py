@@ -11,7 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from mlenv.errors import Exit, Reason
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from mlenv.catalog.load import Catalog
+    from mlenv.catalog.rows import FrameworkRow
     from mlenv.cuda import Cuda
     from mlenv.plan.model import Chosen, Plan
 
@@ -71,7 +74,11 @@ def forbids(reason: Reason) -> bool:
 def _extras(plan: Plan, extras: Iterable[tuple[str, str]], catalog: Catalog) -> Iterator[Reason]:
     for package, extra in extras:
         name, _, version = package.partition("==")
-        keys = tuple(w.key for w in plan.requirements if re.match(rf"{re.escape(name)}\b", w.text))
+        keys = tuple(
+            wanted.key
+            for wanted in plan.requirements
+            if canonicalize_name(Requirement(wanted.text).name) == canonicalize_name(name)
+        )
         yield refusals.extra_missing(f"{name} {version}", extra, keys, catalog.cited)
 
 
@@ -124,10 +131,14 @@ def _gpu_builds(plan: Plan, locked: tuple[Locked, ...], catalog: Catalog) -> Ite
             yield refusals.cpu_only(
                 f"{found.name} {found.version} for {plan.stack.platform} is a CPU build",
                 f"{proof.file} inside {found.filename} names no CUDA",
-                tuple(c.asked.key for c in plan.frameworks if c.asked.requirement.name == row.name),
+                tuple(c.asked.key for c in plan.frameworks if _names(c, row)),
                 f"the wheel itself, {found.filename}",
                 'choose a release with a CUDA build, or say `cuda = "cpu"`',
             )
+
+
+def _names(chosen: Chosen, row: FrameworkRow) -> bool:
+    return canonicalize_name(chosen.asked.requirement.name) == row.name
 
 
 def _collisions(locked: tuple[Locked, ...]) -> Iterator[Reason]:
@@ -177,16 +188,16 @@ def _regressions(plan: Plan, locked: tuple[Locked, ...]) -> Iterator[Reason]:
             continue
         found = by_name.get(chosen.candidate.build.release.name)
         if found and Version(found.version).release[:2] < Version(chosen.newest).release[:2]:
-            yield _older(chosen, found)
+            yield _older(chosen, found, chosen.candidate.build.row.name)
 
 
-def _older(chosen: Chosen, found: Locked) -> Reason:
+def _older(chosen: Chosen, found: Locked, framework: str) -> Reason:
     return Reason(
         code="older-than-newest",
         what=f"{found.name} is {found.version}; the newest that fits this target by itself "
         f"is {chosen.newest}",
-        cause="another line of the spec, or the toolkit they share, holds it back",
-        fix=f'to be told which, set `framework = "{found.name}=={chosen.newest}"`',
+        cause="another line of the spec, the toolkit, or the index it comes from holds it back",
+        fix=f'to be told which, set `framework = "{framework}=={chosen.newest}"`',
         where=(chosen.asked.key,),
     )
 

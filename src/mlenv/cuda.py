@@ -15,8 +15,10 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-_PAIR = re.compile(r"([1-9]\d?)\.(\d{1,2})")
-_SM = re.compile(r"(sm|compute)_(\d{1,2})(\d)([af]?)")
+# A major of one digit has minors of one digit: `cu920` would read two ways.
+_PAIR = re.compile(r"(?!\d\.\d\d)([1-9]\d?)\.(0|[1-9]\d?)", re.ASCII)
+_ARCH = re.compile(r"(?:sm_([1-9]\d?)|([1-9]\d?)\.)(\d)", re.ASCII)
+_SM = re.compile(r"(sm|compute)_([1-9]\d?)(\d)([af]?)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,10 +64,10 @@ class Arch:
         Raises:
             ValueError: it is neither.
         """
-        found = re.fullmatch(r"(\d{1,2})\.(\d)", text) or re.fullmatch(r"sm_(\d{1,2})(\d)", text)
+        found = _ARCH.fullmatch(text)
         if not found:
             raise ValueError(f"{text!r} is no compute capability such as 9.0 or sm_90")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(found[1] or found[2]), int(found[3]))
 
     @property
     def sm(self) -> str:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+LOCK_NAME = "mlenv.lock"
+"""The file in which mlenv keeps what it decided."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class File:
     """A path below a folder, with ``/`` between its parts, and the text for it."""

@@ -17,8 +17,6 @@ from mlenv.errors import Reason, UsageError
 from mlenv.files import digest
 from mlenv.model import Model
 
-LOCK_NAME = "mlenv.lock"
-
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
 

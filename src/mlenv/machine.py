@@ -32,7 +32,7 @@ class Python:
         Raises:
             ValueError: it is neither, or no CPython 3.
         """
-        found = re.fullmatch(r"3\.(\d{1,2})(t?)", text)
+        found = re.fullmatch(r"3\.(0|[1-9]\d?)(t?)", text, re.ASCII)
         if not found:
             raise ValueError(f"{text!r} is no Python such as 3.12 or 3.14t")
         return cls(int(found[1]), bool(found[2]))
@@ -66,7 +66,7 @@ class Glibc:
         Raises:
             ValueError: it is no glibc version.
         """
-        found = re.fullmatch(r"(2)\.(\d{1,2})", text)
+        found = re.fullmatch(r"(2)\.(0|[1-9]\d?)", text, re.ASCII)
         if not found:
             raise ValueError(f"{text!r} is no glibc version such as 2.31")
         return cls(int(found[1]), int(found[2]))
@@ -89,7 +89,7 @@ class Prefix:
         Raises:
             ValueError: it is not numbers with dots between them.
         """
-        if not re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,4}", text):
+        if not re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,4}", text, re.ASCII):
             raise ValueError(f"{text!r} is no version prefix such as 12.8")
         return cls(tuple(int(each) for each in text.split(".")))
 
@@ -145,9 +145,9 @@ class Drivers:
         bounds = []
         for each in SpecifierSet(self.text):
             version = Version(each.version.removesuffix(".*"))
-            if each.operator == "<" and version.release[1:] in {(), (0,), (0, 0)}:
+            if each.operator == "<" and not any(version.release[1:]):
                 bounds.append(version.major - 1)
-            elif each.operator in {"<", "<=", "=="} or each.operator == "~=":
+            elif each.operator in {"<", "<=", "==", "~="}:
                 bounds.append(version.major)
         return min(bounds, default=None)
 

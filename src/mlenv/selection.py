@@ -48,9 +48,14 @@ def select(filenames: Iterable[str], target: Target) -> str | None:
         except InvalidWheelFilename:
             continue
         usable = [ranks[tag] for tag in tags if tag in ranks]
-        # the lowest rank is the most specific tag; of equal tags the highest build number wins
-        if usable and (best is None or _better((min(usable), build), best[0])):
-            best = ((min(usable), build), filename)
+        if not usable:
+            continue
+        # the lowest rank is the most specific tag; of equal tags the highest build number wins;
+        # then the name decides, so that the order of an index's page does not
+        place = (min(usable), build)
+        first = best is None or _better(place, best[0])
+        if first or (best and place == best[0] and filename < best[1]):
+            best = (place, filename)
     return best[1] if best else None
 
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from mlenv import __version__
 from mlenv.backends import uv
 from mlenv.errors import Exit
-from mlenv.files import File
+from mlenv.files import LOCK_NAME, File
 from mlenv.image.dockerfile import build_tools, dockerfile, ignore_file
 from mlenv.image.recipe import Recipe, pinned
 from mlenv.image.smoke import smoke
 from mlenv.layers import layer, layer_files
 from mlenv.lock import (
-    LOCK_NAME,
     Base,
     Decision,
     Lock,

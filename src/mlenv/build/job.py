@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from mlenv.build.folder import UNTRACKED, folder
 from mlenv.errors import Exit, HostError, MlenvError, Reason, StackError, UsageError
-from mlenv.files import difference
+from mlenv.files import LOCK_NAME, difference
 from mlenv.host import disk, tools
-from mlenv.lock import LOCK_NAME, Lock, parse_lock
+from mlenv.lock import Lock, parse_lock
 from mlenv.plan.decide import Wish, plan
 from mlenv.solve.loop import solve
 from mlenv.spec.stack import stacks
@@ -130,9 +130,8 @@ def check(spec: SpecFile, catalog: Catalog, order: Order) -> tuple[Outcome, ...]
         wish = Wish(exclude_newer=spec.spec.lock.exclude_newer or order.today)
         try:
             planned = plan(stack, catalog, wish)
-        except StackError as error:
-            reasons = tuple(spec.places(each) for each in error.reasons)
-            found.append(Outcome(stack=stack, verdict="impossible", reasons=reasons))
+        except MlenvError as error:
+            found.append(_failed(spec, stack, error))
             continue
         warnings = tuple(spec.places(each) for each in planned.warnings)
         found.append(Outcome(stack=stack, verdict=planned.verdict, warnings=warnings, plan=planned))
@@ -176,6 +175,12 @@ def _one(spec: SpecFile, stack: Stack, catalog: Catalog, desk: Desk, order: Orde
     )
 
 
+def locked(spec: SpecFile, stack: Stack, order: Order) -> Lock | None:
+    """Return the lock of a target that lies in ``out``, if it is of this spec."""
+    found = _former(order.out / stack.folder)
+    return found if found and found.spec_sha256 == spec.sha256 else None
+
+
 def _failed(spec: SpecFile, stack: Stack, error: MlenvError) -> Outcome:
     if isinstance(error, UsageError):
         raise UsageError(*(spec.places(each) for each in error.reasons)) from None
@@ -216,11 +221,31 @@ def _write(
     )
     if order.check:
         return changed
+    if former is None and not disk.read(place, [LOCK_NAME]):
+        _not_ours(place, changed, found)
     if not order.upgrade:
         _same_artefacts(made, former, date)
     owned = [each.path for each in former.written] if former else []
     disk.replace(place, made.files, owned=[*owned, *UNTRACKED, LOCK_NAME])
     return changed
+
+
+def _not_ours(place: Path, changed: Iterable[str], found: Iterable[str]) -> None:
+    """Raise where files lie in a folder that mlenv did not write and would overwrite.
+
+    Raises:
+        UsageError: ``not-ours``.
+    """
+    theirs = [path for path in found if any(line == f"{path} differs" for line in changed)]
+    if theirs:
+        raise UsageError(
+            Reason(
+                code="not-ours",
+                what=f"{place} holds files that mlenv did not write",
+                cause=f"it would overwrite {', '.join(sorted(theirs))}",
+                fix="move them away, or choose another folder with --out",
+            )
+        )
 
 
 def _same_artefacts(made: Folder, former: Lock | None, date: str) -> None:

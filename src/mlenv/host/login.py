@@ -6,9 +6,10 @@ not read here: ``requests`` does that where nothing is found. Nothing is kept, a
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
@@ -17,7 +18,7 @@ from mlenv.errors import HostError
 from mlenv.host import process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _KEYRING_SECONDS = 60.0
 _VARIABLES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
@@ -63,6 +64,13 @@ def login(
     if found.user and password is None and environ.get("UV_KEYRING_PROVIDER") == "subprocess":
         password = _from_keyring(found.parts, found.user)
     return found.user or "", password or ""
+
+
+def from_environment(
+    indexes: Mapping[str, str],
+) -> Callable[[str], tuple[str, str] | None]:
+    """Return ``login`` over this process's variables, as ``host.http.Web`` takes it."""
+    return partial(login, environ=os.environ, indexes=indexes)
 
 
 def split(url: str) -> SplitResult | None:

@@ -56,7 +56,8 @@ def requirements(
                     index=_index(each.candidate),
                 )
             )
-    known = {canonicalize_name(each.text.partition("[")[0]) for each in found}
+    asked_for = (*stack.frameworks, *stack.packages, *(each.asked for each in chosen))
+    known = {canonicalize_name(each.requirement.name) for each in asked_for}
     found += [
         Wanted(key="framework", text=member, index=of_family[member])
         for member in direct

@@ -173,7 +173,8 @@ def _own(build: Build, toolkit: Cuda | None, tag: str, catalog: Catalog, source:
     code: tuple[Code, ...] = ()
     if toolkit is not None:
         name, version = build.release.name, build.release.version
-        code, _ = catalog.code(name, version, toolkit=toolkit, architecture="x86_64")
+        code, said = catalog.code(name, version, toolkit=toolkit, architecture="x86_64")
+        source = f"{source}; {said}" if said else source
     return Candidate(
         build=build,
         toolkit=toolkit,

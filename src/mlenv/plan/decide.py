@@ -52,8 +52,8 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
         StackError: every reason, from the facts, why it cannot be.
         UsageError: ``gpu-unknown`` or ``framework-unknown``.
     """
-    rows = _rows(stack, catalog)
-    ground = ground_of(stack, catalog, exclude_newer=wish.exclude_newer, skip=wish.skip)
+    rows, unknown = _rows(stack, catalog)
+    ground = _ground(stack, catalog, wish, unknown)
     refused: list[Reason] = [*machine(ground)]
     groups: list[tuple[Asked, tuple[Candidate, ...] | None]] = []
     for asked, row in [*rows, *_implied(wish, catalog)]:
@@ -69,7 +69,17 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
     return _plan(ground, wish, chosen, toolkit, groups)
 
 
-def _rows(stack: Stack, catalog: Catalog) -> list[tuple[Asked, FrameworkRow]]:
+def _ground(stack: Stack, catalog: Catalog, wish: Wish, unknown: Sequence[Reason]) -> Ground:
+    try:
+        ground = ground_of(stack, catalog, exclude_newer=wish.exclude_newer, skip=wish.skip)
+    except UsageError as error:
+        raise UsageError(*unknown, *error.reasons) from None
+    if unknown:
+        raise UsageError(*unknown)
+    return ground
+
+
+def _rows(stack: Stack, catalog: Catalog) -> tuple[list[tuple[Asked, FrameworkRow]], list[Reason]]:
     found = []
     unknown = []
     for asked in stack.frameworks:
@@ -78,13 +88,11 @@ def _rows(stack: Stack, catalog: Catalog) -> list[tuple[Asked, FrameworkRow]]:
             unknown.append(_unknown_framework(asked, catalog))
         else:
             found.append((asked, row))
-    if unknown:
-        raise UsageError(*unknown)
     for asked in stack.packages:
         row = catalog.framework(asked.requirement.name)
         if row is not None and all(known is not row for _, known in found):
             found.append((asked, row))
-    return found
+    return found, unknown
 
 
 def _unknown_framework(asked: Asked, catalog: Catalog) -> Reason:
@@ -142,9 +150,6 @@ def _disagree(
     keys = tuple(asked.key for asked, _ in known)
     keys += (ground.stack.keys["cuda"],) if ground.stack.cuda is not None else ()
     names = " and ".join(str(asked.requirement) for asked, _ in known)
-    newest = [
-        _newest_first(group, toolkit, own=True) for toolkit in toolkits_ for _, group in known
-    ]
     shared = [t for t in toolkits_ if all(any(c.toolkit == t for c in g) for _, g in known)]
     if not shared:
         each = "; ".join(f"{asked.requirement.name}: CUDA {_span(g)}" for asked, g in known)

@@ -60,13 +60,20 @@ def alone(
     return all(found.values())
 
 
-def cudnn_for(candidate: Candidate, gpu: Gpu, catalog: Catalog, until: str) -> int | None:
+def cudnn_for(
+    candidate: Candidate, gpu: Gpu, catalog: Catalog, until: str, *, cudnn: Prefix | None = None
+) -> int | None:
     """Return the cuDNN releases of a candidate that have kernels for ``gpu``; None if it has none.
+
+    Of those that the prefix ``cudnn`` covers, where the spec holds one.
 
     A release between two support matrices counts as without: nothing says that it has them.
     """
     package = cudnn_package(candidate.toolkit)
     found = bits(candidate, catalog, until).get(package)
+    if cudnn is not None and (found is not None or not candidate.known):
+        held = admitted(catalog, package, f"=={cudnn}.*", until) or 0
+        found = held or None if found is None else found & held
     if found is None:
         return None
     served = 0

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from mlenv.errors import Reason, StackError
 from mlenv.plan import refusals
 from mlenv.plan.candidate import (
@@ -47,6 +49,8 @@ def offers(asked: Asked, row: FrameworkRow, ground: Ground) -> tuple[Candidate, 
 
 def _in_range(asked: Asked, row: FrameworkRow, ground: Ground) -> list[Build] | None:
     majors = {each.major if each else None for each in ground.toolkits}
+    if named := _named_majors(asked, row):
+        majors &= named
     have = [
         build
         for major in sorted(majors, key=lambda m: m or 0)
@@ -65,10 +69,17 @@ def _in_range(asked: Asked, row: FrameworkRow, ground: Ground) -> list[Build] | 
     return [b for b in have if wanted.contains(b.release.version, prereleases=False)] or None
 
 
+def _named_majors(asked: Asked, row: FrameworkRow) -> frozenset[int]:
+    """Return the toolkit majors of a package that is named itself: cupy-cuda12x is for 12 alone."""
+    name = canonicalize_name(asked.requirement.name)
+    return frozenset(int(m) for m, each in row.distribution.items() if each == name and m != "any")
+
+
 def _no_package(asked: Asked, row: FrameworkRow, ground: Ground) -> Reason:
-    majors = sorted(row.distribution.keys() - {"any"} or row.extra)
+    named = {str(each) for each in _named_majors(asked, row)}
+    majors = sorted(named or row.distribution.keys() - {"any"} or row.extra)
     return refusals.cuda_not_offered(
-        f"{row.name} has no build for {_asked_cuda(ground)}",
+        f"{asked.requirement.name} has no build for {_asked_cuda(ground)}",
         f"its packages are for CUDA {', '.join(majors)}",
         f'set `cuda = "{majors[-1]}"`',
         ground.keys(asked, "cuda"),
@@ -176,11 +187,14 @@ def _with_gpu(found: list[Candidate], gpu: Gpu, asked: Asked, ground: Ground) ->
     if not kept:
         raise StackError(refusals.gpu_not_in_wheel(found, gpu, keys))
     found = kept
-    kept = [c for c in kept if cudnn_for(c, gpu, ground.catalog, ground.until) != 0]
+    cudnn = ground.stack.cudnn
+    kept = [c for c in kept if cudnn_for(c, gpu, ground.catalog, ground.until, cudnn=cudnn) != 0]
     if not kept:
         newest = found[-1]
         pin = newest.build.pins.get(cudnn_package(newest.toolkit), "")
         what = f"the cuDNN {pin.removeprefix('==')} of {newest.build.release.name} {newest.version}"
+        if cudnn is not None:
+            what, keys = f"cuDNN {cudnn}", (*keys, ground.stack.keys["cudnn"])
         row = ground.catalog.facts.cudnn[-1]
         raise StackError(refusals.gpu_not_in_cudnn(what, gpu, keys, row.cited))
     return kept

@@ -106,7 +106,7 @@ def _framework(ground: Ground, each: Chosen, toolkit: Cuda | None) -> Decision:
     where = "the default index" if candidate.channel == DEFAULT else candidate.channel
     others: tuple[str, ...] = ()
     if each.newest and each.newest != candidate.version:
-        others = (f"{each.newest}: newer, but not for {on} beside the rest",)
+        others = (f"{each.newest}: newer, but not for {on} from {where} beside the rest",)
     return Decision(
         topic=name,
         choice=f"{candidate.build.release.name} {candidate.version} from {where}",
@@ -154,9 +154,11 @@ def warnings(ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None) -> 
 
 def _unchecked(ground: Ground) -> Iterator[Reason]:
     stack = ground.stack
-    missing = [w for w, v in (("driver", stack.driver), ("gpus", stack.gpus)) if not v]
+    drivers = "`driver`" if stack.driver is None else "lowest `driver`"
+    open_below = stack.driver is None or stack.driver.lowest is None
+    missing = [w for w, lacks in ((drivers, open_below), ("`gpus`", not stack.gpus)) if lacks]
     if missing:
-        names = " and ".join(f"`{each}`" for each in missing)
+        names = " and ".join(missing)
         named = f"[targets.{stack.target}]" if stack.target else "a [targets.NAME]"
         yield Reason(
             code="not-checked",

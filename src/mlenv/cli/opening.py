@@ -1,0 +1,111 @@
+"""From words of a command line to what a job needs: spec, date, network and progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Self
+
+from mlenv.cli import words
+from mlenv.errors import Reason, UsageError
+from mlenv.host import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from rich.status import Status
+
+    from mlenv.solve.asking import Desk
+    from mlenv.spec.parse import SpecFile
+
+PATIENCE_SECONDS = 1.0
+"""How long work goes on in silence before progress is shown."""
+
+
+def today() -> str:
+    """Return the beginning of this day, RFC 3339, UTC."""
+    return f"{datetime.now(UTC).date()}T00:00:00Z"
+
+
+def read(path: Path) -> str:
+    """Return the text of a spec.
+
+    Raises:
+        UsageError: ``spec-unreadable``.
+    """
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(
+            Reason(
+                code="spec-unreadable",
+                what=f"{path} cannot be read",
+                cause=error.strerror or str(error),
+                fix="name a spec that is there; `mlenv init` writes one",
+            )
+        ) from None
+
+
+def spec_file(path: Path) -> SpecFile:
+    """Return a spec, parsed.
+
+    Raises:
+        UsageError: every mistake of it.
+    """
+    from mlenv.spec.parse import parse_spec  # noqa: PLC0415 (pydantic stays out of a no-op)
+
+    return parse_spec(read(path), origin=str(path))
+
+
+@contextmanager
+def desk(*, offline: bool, verbose: bool, indexes: Mapping[str, str]) -> Iterator[Desk]:
+    """Yield what a solve works with; progress is shown where stderr is a terminal.
+
+    ``indexes`` are alias and URL of the spec's own, for their credentials.
+    """
+    from mlenv.host.http import Web  # noqa: PLC0415 (heavy, for solving only)
+    from mlenv.host.login import from_environment  # noqa: PLC0415
+    from mlenv.solve.asking import Desk  # noqa: PLC0415
+
+    shown = _Progress()
+    with Web(offline=offline, credentials=from_environment(indexes)) as web, shown:
+        yield Desk(
+            web=web,
+            cache=disk.cache_folder(),
+            offline=offline,
+            say=shown.say,
+            tell=words.say if verbose else _silent,
+        )
+
+
+def _silent(text: str) -> None:
+    """Show nothing."""
+
+
+class _Progress:
+    """One line that says what is being done, on a terminal, for work that takes a while."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._status: Status | None = None
+        self._on = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def say(self, text: str) -> None:
+        if not self._on or time.monotonic() - self._begun < PATIENCE_SECONDS:
+            return
+        if self._status is None:
+            from rich.console import Console  # noqa: PLC0415 (only where something is shown)
+
+            self._status = Console(stderr=True).status(text)
+            self._status.start()
+        self._status.update(text)
