@@ -32,6 +32,7 @@ BUILD_GROUP = "build-of-sources"
 OLDEST_HOST = 11
 """mlenv runs on CPython 3.11 and newer; uv wants the interpreter that runs it to be admitted."""
 
+_ENVIRONMENTS = ("environments", "required-environments")
 _PRERELEASE = re.compile(r"\d(a|b|rc|\.dev)\d")
 
 PASSED_ON = re.compile(
@@ -56,6 +57,8 @@ class Question:
     """Requirements of the builds of those, PEP 508."""
     prereleases: bool = False
     """Whether a prerelease is taken where no release satisfies."""
+    anywhere: bool = False
+    """Whether releases without any file for the target are taken, to learn what they lack."""
     searching: bool = False
     """Whether source packages may be built to read their metadata: what is written never says so.
 
@@ -91,8 +94,7 @@ def _settings(question: Question, version: str) -> dict[str, object]:
     found: dict[str, object] = {
         "required-version": f"=={version}",
         "package": False,
-        "environments": [marker],
-        "required-environments": [marker],
+        **({} if question.anywhere else dict.fromkeys(_ENVIRONMENTS, [marker])),
         "exclude-newer": plan.exclude_newer,
         "index-strategy": "first-index",
         "prerelease": _prerelease(question),
@@ -121,7 +123,7 @@ def _index(used: IndexUse) -> dict[str, object]:
 
 def _prerelease(question: Question) -> str:
     if question.prereleases:
-        return "if-necessary-or-explicit"
+        return "if-necessary"
     asked = any(_PRERELEASE.search(each.text) for each in question.requirements)
     return "explicit" if asked else "disallow"
 
@@ -178,7 +180,9 @@ class Answer:
     cause: str = ""
     """Its reason in one line, where it is one that a person understands."""
     code: str = ""
-    """The code of a breakdown: ``network-failed``, ``network-off``, ``disk-failed``, …"""
+    """The code of a breakdown, or of a refusal: ``network-failed``, ``needs-build``, ``yanked`` …"""
+    package: str = ""
+    """The release that a refusal is about, with its version, where its code is ``yanked``."""
     sources: tuple[str, ...] = ()
     """Packages that are published as source only, so that no wheel of them can be taken."""
     extras: tuple[tuple[str, str], ...] = ()
@@ -198,6 +202,8 @@ _SOURCE_ONLY = re.compile(
 _NO_EXTRA = re.compile(r"The package `([^`]+)` does not have an extra named `([^`]+)`")
 _NOT_FOUND = re.compile(r"Because (?:there are no versions of )?(\S+) was not found in the package")
 _NO_VERSION = re.compile(r"there (?:is|are) no versions? of (\S+)")
+_NO_WHEEL = re.compile(r"-compatible wheels|no wheels with a matching")
+_YANKED = re.compile(r"(\S+) was yanked(?: \(reason: (.*?)\))?")
 _FAILED_BUILD = re.compile(r"Failed to build `([^`]+)`")
 
 
@@ -218,9 +224,15 @@ def answer(status: int, stderr: str) -> Answer:
     failed = _FAILED_BUILD.search(text)
     if failed:
         return Answer(kind="refused", text=text, code="needs-build", cause=failed[1])
+    yanked = _YANKED.search(" ".join(text.split()))
+    if yanked:
+        name, _, version = yanked[1].partition("==")
+        what = f"{name} {version}"
+        return Answer(kind="refused", text=text, code="yanked", package=what, cause=yanked[2] or "")
     return Answer(
         kind="refused",
         text=text,
+        code="no-wheel" if _NO_WHEEL.search(text) else "",
         cause=_understood(text),
         sources=tuple(dict.fromkeys(_SOURCE_ONLY.findall(text))),
     )
@@ -248,7 +260,7 @@ def _understood(text: str) -> str:
         return f"there is no version {none[1]}"
     joined = " ".join(line.strip() for line in text.splitlines())
     found = re.search(r"cause: (.*?)(?: hint:|$)", joined)
-    words = found[1] if found else ""
+    words = found[1].strip() if found else ""
     return words if len(words) <= 400 else ""
 
 

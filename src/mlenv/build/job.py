@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from mlenv.build.folder import UNTRACKED, folder
-from mlenv.errors import Exit, HostError, MlenvError, Reason, StackError, UsageError
+from mlenv.build.verdict import Order, Outcome, chosen, failed, former_lock
+from mlenv.errors import HostError, MlenvError, Reason, UsageError
 from mlenv.files import LOCK_NAME, difference
 from mlenv.host import disk, tools
-from mlenv.lock import Lock, parse_lock
-from mlenv.plan.decide import Wish, plan
+from mlenv.plan.decide import Wish
 from mlenv.solve.loop import solve
-from mlenv.spec.stack import stacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,77 +19,10 @@ if TYPE_CHECKING:
 
     from mlenv.build.folder import Folder
     from mlenv.catalog.load import Catalog
-    from mlenv.plan.model import Plan
+    from mlenv.lock import Lock
     from mlenv.solve.asking import Desk
     from mlenv.spec.parse import SpecFile
     from mlenv.spec.stack import Stack
-
-Verdict = Literal["ok", "impossible", "unknown"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is to be done with a spec."""
-
-    out: Path
-    """The folder that the targets' folders lie in."""
-    today: str
-    """The date to lock at where neither the spec nor a former lock gives one: RFC 3339, UTC."""
-    target: str | None = None
-    """One target only."""
-    recipe: bool = True
-    """Write the image's recipe too."""
-    upgrade: bool = False
-    """Lock at ``today`` though a former lock has a date."""
-    check: bool = False
-    """Write nothing; compare with what lies there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one target."""
-
-    stack: Stack
-    verdict: Verdict | None
-    """None where nothing is known: network, disk, a tool."""
-    reasons: tuple[Reason, ...] = ()
-    """Why not."""
-    warnings: tuple[Reason, ...] = ()
-    plan: Plan | None = None
-    lock: Lock | None = None
-    folder: Path | None = None
-    solved: bool = False
-    """Whether a solver has spoken; False where the catalog alone has."""
-    changed: bool = False
-    """Whether the folder was written, or would be."""
-
-    @property
-    def exit_status(self) -> Exit:
-        """The status of this target."""
-        return self.reasons[0].exit_status if self.reasons else Exit.DONE
-
-
-def chosen(spec: SpecFile, target: str | None) -> tuple[Stack, ...]:
-    """Return the stacks that are asked for.
-
-    Raises:
-        UsageError: ``usage``: there is no such target; ``not-built-yet``.
-    """
-    every = stacks(spec.spec)
-    if target is None:
-        return every
-    found = tuple(each for each in every if each.target == target)
-    if not found:
-        names = ", ".join(f"`{each.target}`" for each in every if each.target) or "none"
-        raise UsageError(
-            Reason(
-                code="usage",
-                what=f"{spec.origin} has no target `{target}`",
-                cause=f"its targets: {names}",
-                fix="name one of them, or leave --target out for all",
-            )
-        )
-    return found
 
 
 def unbuilt(spec: SpecFile) -> None:
@@ -123,21 +54,6 @@ def _unbuilt(spec: SpecFile, key: str, line: str, instead: str) -> Reason:
     )
 
 
-def check(spec: SpecFile, catalog: Catalog, order: Order) -> tuple[Outcome, ...]:
-    """Return each target's verdict from the catalog alone: nothing is asked, nothing is written."""
-    found = []
-    for stack in chosen(spec, order.target):
-        wish = Wish(exclude_newer=spec.spec.lock.exclude_newer or order.today)
-        try:
-            planned = plan(stack, catalog, wish)
-        except MlenvError as error:
-            found.append(_failed(spec, stack, error))
-            continue
-        warnings = tuple(spec.places(each) for each in planned.warnings)
-        found.append(Outcome(stack=stack, verdict=planned.verdict, warnings=warnings, plan=planned))
-    return tuple(found)
-
-
 def build(spec: SpecFile, catalog: Catalog, desk: Desk, order: Order) -> tuple[Outcome, ...]:
     """Solve every target that is asked for, and write the folders of the good ones."""
     unbuilt(spec)
@@ -146,10 +62,11 @@ def build(spec: SpecFile, catalog: Catalog, desk: Desk, order: Order) -> tuple[O
 
 def _one(spec: SpecFile, stack: Stack, catalog: Catalog, desk: Desk, order: Order) -> Outcome:
     place = order.out / stack.folder
-    former = _former(place)
+    former = former_lock(place)
     date = _date(spec, former, order)
+    wish = Wish(exclude_newer=date)
     try:
-        solution = solve(stack, catalog, Wish(exclude_newer=date), desk)
+        solution = solve(stack, catalog, wish, desk)
         made = folder(
             solution,
             catalog,
@@ -159,7 +76,7 @@ def _one(spec: SpecFile, stack: Stack, catalog: Catalog, desk: Desk, order: Orde
         )
         changed = _write(made, place, former, order, date)
     except MlenvError as error:
-        return _failed(spec, stack, error)
+        return failed(spec, stack, error, catalog, wish)
     outcome = Outcome(
         stack=stack,
         verdict=made.lock.verdict,
@@ -173,32 +90,6 @@ def _one(spec: SpecFile, stack: Stack, catalog: Catalog, desk: Desk, order: Orde
     return (
         replace(outcome, reasons=(_drift(place, changed),)) if order.check and changed else outcome
     )
-
-
-def locked(spec: SpecFile, stack: Stack, order: Order) -> Lock | None:
-    """Return the lock of a target that lies in ``out``, if it is of this spec."""
-    found = _former(order.out / stack.folder)
-    return found if found and found.spec_sha256 == spec.sha256 else None
-
-
-def _failed(spec: SpecFile, stack: Stack, error: MlenvError) -> Outcome:
-    if isinstance(error, UsageError):
-        raise UsageError(*(spec.places(each) for each in error.reasons)) from None
-    return Outcome(
-        stack=stack,
-        verdict="impossible" if isinstance(error, StackError) else None,
-        reasons=tuple(spec.places(each) for each in error.reasons),
-        solved=any(each.code == "no-solution" for each in error.reasons),
-    )
-
-
-def _former(place: Path) -> Lock | None:
-    text = disk.read(place, [LOCK_NAME]).get(LOCK_NAME)
-    if text is None:
-        return None
-    with suppress(UsageError):  # a damaged lock is replaced, not believed
-        return parse_lock(text, origin=str(place / LOCK_NAME))
-    return None
 
 
 def _date(spec: SpecFile, former: Lock | None, order: Order) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from packaging.version import Version
 
-    from mlenv.catalog.rows import BaseImage, GpuNames
+    from mlenv.catalog.rows import BaseImage, GpuNames, Variant
     from mlenv.cuda import Code, Cuda
 
 _DATA = "mlenv.catalog.data"
@@ -80,10 +80,12 @@ class Catalog:
 
     def variants(self, framework: str, version: Version) -> tuple[tuple[Cuda, ...], str]:
         """Return the toolkits on the framework's own index, and the source of that."""
-        for row in self.facts.variant:
-            if row.framework == framework and row.version == version.base_version:
-                return row.toolkits, row.cited
-        return (), ""
+        row = self._variants.get((framework, version.base_version))
+        return (row.toolkits, row.cited) if row else ((), "")
+
+    @cached_property
+    def _variants(self) -> Mapping[tuple[str, str], Variant]:
+        return {(row.framework, row.version): row for row in self.facts.variant}
 
     def code(
         self, package: str, version: Version, *, toolkit: Cuda | None, architecture: str

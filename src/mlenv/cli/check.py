@@ -21,7 +21,7 @@ def command(specs: tuple[Path, ...], target: str | None, *, as_json: bool, stric
 
     Nothing is solved, fetched or written. `unknown` is said where no fact settles it.
     """
-    from mlenv.build.job import Order, check  # noqa: PLC0415 (loaded when used)
+    from mlenv.build.verdict import Order, check  # noqa: PLC0415 (loaded when used)
     from mlenv.catalog.load import load  # noqa: PLC0415
     from mlenv.cli import opening, words  # noqa: PLC0415
     from mlenv.errors import Exit, MlenvError  # noqa: PLC0415

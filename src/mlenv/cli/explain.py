@@ -10,7 +10,7 @@ import click
 from mlenv.cli import options
 
 if TYPE_CHECKING:
-    from mlenv.build.job import Outcome
+    from mlenv.build.verdict import Outcome
     from mlenv.lock import Lock
 
 
@@ -25,7 +25,7 @@ def command(spec: Path, out: Path, target: str | None, *, as_json: bool, change:
 
     Where a lock of it lies in --out, the megabytes of its layers are shown too.
     """
-    from mlenv.build.job import Order, check, locked  # noqa: PLC0415 (loaded when used)
+    from mlenv.build.verdict import Order, check, locked  # noqa: PLC0415 (loaded when used)
     from mlenv.catalog.load import load  # noqa: PLC0415
     from mlenv.cli import opening, words  # noqa: PLC0415
 

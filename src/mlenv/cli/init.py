@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913, PLR0917 (its options)
     force: bool,
 ) -> int:
     """Write a spec called NAME from flags, and say whether it can run."""
-    from mlenv.build.job import Order, check  # noqa: PLC0415 (loaded when used)
+    from mlenv.build.verdict import Order, check  # noqa: PLC0415 (loaded when used)
     from mlenv.catalog.load import load  # noqa: PLC0415
     from mlenv.cli import opening, words  # noqa: PLC0415
     from mlenv.host import disk  # noqa: PLC0415

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from mlenv.build.job import Order, Outcome
+    from mlenv.build.verdict import Order, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,8 @@ class Job:
         return words.unchanged(str(path), locks), status
 
     def _anew(self, path: Path) -> tuple[dict[str, Any], Exit]:
-        from mlenv.build.job import Order, build  # noqa: PLC0415 (not for a no-op)
+        from mlenv.build.job import build  # noqa: PLC0415 (not for a no-op)
+        from mlenv.build.verdict import Order  # noqa: PLC0415
         from mlenv.catalog.load import load  # noqa: PLC0415
 
         spec = opening.spec_file(path)

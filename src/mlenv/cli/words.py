@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from mlenv.build.job import Outcome
+    from mlenv.build.verdict import Outcome
     from mlenv.errors import Exit, Reason
     from mlenv.spec.parse import SpecFile
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import SpecifierSet
@@ -37,8 +38,8 @@ class Build:
     major: int | None
     """The toolkit major whose package and extra this is; None without CUDA."""
     release: VersionedRelease
-    parts: tuple[VersionedRelease, ...]
-    """The release and the catalogued releases that it cannot do without."""
+    parts: tuple[tuple[VersionedRelease, ...], ...]
+    """The release, and for each catalogued package that it needs the releases that will do."""
     pins: Mapping[str, str] = field(default_factory=dict)
     """CUDA package -> the specifier that the parts put on it, comma-joined."""
     built_for: str | None = None
@@ -70,6 +71,14 @@ def builds(
     row: FrameworkRow, major: int | None, *, catalog: Catalog, architecture: str, until: str
 ) -> tuple[Build, ...]:
     """Return every catalogued build of a framework for a toolkit major, oldest first."""
+    return _builds(row.name, major, catalog, architecture, until)
+
+
+@cache
+def _builds(
+    name: str, major: int | None, catalog: Catalog, architecture: str, until: str
+) -> tuple[Build, ...]:
+    row = catalog.frameworks[name]
     package = row.package(major)
     if package is None:
         return ()
@@ -89,28 +98,29 @@ def _build(
 ) -> Build:
     extra = row.extra.get(str(major), "")
     pins: dict[str, list[str]] = {}
-    parts: list[VersionedRelease] = []
+    parts: dict[str, tuple[VersionedRelease, ...]] = {}
     missing = None
-    waiting = [(release, extra)]
+    waiting: list[tuple[tuple[VersionedRelease, ...], str]] = [((release,), extra)]
     while waiting:
-        part, wanted = waiting.pop()
-        parts.append(part)
+        alternatives, wanted = waiting.pop()
+        part = alternatives[-1]
+        parts[part.name] = alternatives
+        if len(alternatives) > 1:  # which of them is the solver's choice, and what that one pins
+            continue
         said = metadata(part.release, architecture)
-        if wanted and (said is None or wanted not in said.extras):
+        if wanted and _extra(said, wanted) is None:
             missing = wanted if part is release else missing
         for name, extras, specifier in _requires(said, wanted):
             if name == METAPACKAGE or cuda_major(name, catalog) is not None:
                 pins.setdefault(name, []).append(specifier)
-            elif all(name != known.name for known in parts):
-                found = _newest(catalog, name, specifier, release.release.date)
-                if found:
-                    waiting.append((found, extras))
+            elif name not in parts and (found := _fitting(catalog, name, specifier)):
+                waiting.append((found, extras))
     own = metadata(release.release, architecture)
     return Build(
         row=row,
         major=major,
         release=release,
-        parts=tuple(parts),
+        parts=tuple(parts.values()),
         pins={name: ",".join(s for s in each if s != "*") for name, each in pins.items()},
         built_for=own.built_for if own else None,
         extra_missing=missing,
@@ -125,18 +135,23 @@ def metadata(release: Release, architecture: str) -> Metadata | None:
 def _requires(said: Metadata | None, extra: str) -> Iterator[tuple[str, str, str]]:
     if said is None:
         return
-    wanted = {**said.requires, **(said.extras.get(extra, {}) if extra else {})}
+    wanted = {**said.requires, **(_extra(said, extra) or {})}
     for text, specifier in wanted.items():
         name, _, extras = text.partition("[")
-        yield canonicalize_name(name), extras.rstrip("]"), specifier
+        yield canonicalize_name(name), canonicalize_name(extras.rstrip("]")), specifier
 
 
-def _newest(catalog: Catalog, name: str, specifier: str, date: str) -> VersionedRelease | None:
+def _extra(said: Metadata | None, wanted: str) -> Mapping[str, str] | None:
+    # PEP 685: "When comparing extra names, tools MUST normalize the names being compared": jax
+    # 0.5.3 asks for `with_cuda`, its plugin has `with-cuda`; with 0.5.2 it is the other way round
+    extras = said.extras.items() if said else ()
+    return next((each for name, each in extras if canonicalize_name(name) == wanted), None)
+
+
+@cache
+def _fitting(catalog: Catalog, name: str, specifier: str) -> tuple[VersionedRelease, ...]:
     allowed = SpecifierSet("" if specifier == "*" else specifier)
-    fitting = [r for r in catalog.releases(name) if allowed.contains(r.version)]
-    # a loose requirement is met by what stood there when the release was made, or soon after
-    then = [r for r in fitting if r.release.date <= date] or fitting
-    return then[-1] if then else None
+    return tuple(r for r in catalog.releases(name) if allowed.contains(r.version))
 
 
 def candidates(
@@ -225,8 +240,9 @@ def _code(
     if toolkit is None:
         return (), ""
     names = build.row.carrier or (build.release.name,)
-    for part in build.parts:
-        if part.name not in names:
+    for alternatives in build.parts:
+        part = alternatives[-1]
+        if part.name not in names or len(alternatives) > 1:
             continue
         said = metadata(part.release, architecture)
         if said and said.code:
@@ -239,19 +255,23 @@ def _code(
 
 def takes_python(build: Build, python: Python, architecture: str) -> bool:
     """Tell whether every part has a wheel whose tag admits ``python``."""
-    return all(_takes(part, python, architecture) for part in build.parts)
+    return all(any(_takes(e, python, architecture) for e in each) for each in build.parts)
 
 
 def requires_python(build: Build, python: Python) -> bool:
     """Tell whether every part's Requires-Python admits ``python``, by both bounds."""
     patches = (f"{python.short}.0", f"{python.short}.99")
-    return all(any(part.python.contains(p) for p in patches) for part in build.parts)
+    return all(
+        any(part.python.contains(patch) for part in each for patch in patches)
+        for each in build.parts
+    )
 
 
 def has_platform(build: Build, architecture: str) -> bool:
     """Tell whether every part has any wheel for ``architecture``."""
     return all(
-        "any" in part.release.wheels or architecture in part.release.wheels for part in build.parts
+        any(not {"any", architecture}.isdisjoint(part.release.wheels) for part in each)
+        for each in build.parts
     )
 
 
@@ -273,9 +293,10 @@ def _admits(tag: str, python: Python) -> bool:
 
 def glibc(build: Build, architecture: str) -> Glibc | None:
     """Return the glibc that the wheels of all parts need, or None where none needs one."""
-    floors = [
-        Glibc.parse(each.glibc[0])
-        for part in build.parts
-        if (each := part.release.wheels.get(architecture)) and each.glibc
-    ]
-    return max(floors, default=None)
+    found = []
+    for alternatives in build.parts:
+        wheels = [part.release.wheels.get(architecture) for part in alternatives]
+        floors = [Glibc.parse(each.glibc[0]) if each and each.glibc else None for each in wheels]
+        if None not in floors:
+            found.append(min(floor for floor in floors if floor))
+    return max(found, default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mlenv.plan.candidate import DEFAULT, builds, candidates, requires_python, takes_python
@@ -9,6 +10,7 @@ from mlenv.plan.fit import alone
 from mlenv.plan.toolkits import toolkits
 
 if TYPE_CHECKING:
+    from mlenv.catalog.load import Catalog
     from mlenv.catalog.rows import FrameworkRow, VersionedRelease
     from mlenv.plan.candidate import Candidate
     from mlenv.plan.ground import Ground
@@ -22,7 +24,7 @@ def channel_words(channel: str) -> str:
 def toolkits_of(release: VersionedRelease, row: FrameworkRow, ground: Ground) -> tuple[str, ...]:
     """Return the toolkits a release is built for, newest first, own-index ones marked."""
     found: dict[str, bool] = {}
-    for candidate in _every(row, ground):
+    for candidate in _every(row.name, ground.catalog, ground.architecture, ground.until):
         if candidate.build.release is release and candidate.toolkit is not None:
             text = str(candidate.toolkit)
             found[text] = found.get(text, False) or candidate.channel == DEFAULT
@@ -32,7 +34,7 @@ def toolkits_of(release: VersionedRelease, row: FrameworkRow, ground: Ground) ->
 def newest_for(row: FrameworkRow, ground: Ground) -> tuple[tuple[str, str], ...]:
     """Return (channel in words, newest release) of the toolkits asked for, default index first."""
     found: dict[str, Candidate] = {}
-    for candidate in _every(row, ground):
+    for candidate in _every(row.name, ground.catalog, ground.architecture, ground.until):
         if candidate.toolkit not in ground.toolkits or not _python_fits(candidate, ground):
             continue
         kind = DEFAULT if candidate.channel == DEFAULT else "own"
@@ -49,20 +51,19 @@ def _python_fits(candidate: Candidate, ground: Ground) -> bool:
     return requires_python(build, python) and takes_python(build, python, architecture)
 
 
-def _every(row: FrameworkRow, ground: Ground) -> list[Candidate]:
-    return [
+@cache
+def _every(name: str, catalog: Catalog, architecture: str, until: str) -> tuple[Candidate, ...]:
+    return tuple(
         candidate
-        for toolkit in toolkits(ground.catalog)
+        for toolkit in toolkits(catalog)
         for build in builds(
-            row,
+            catalog.frameworks[name],
             toolkit.major,
-            catalog=ground.catalog,
-            architecture=ground.architecture,
-            until=ground.until,
+            catalog=catalog,
+            architecture=architecture,
+            until=until,
         )
         if build.release.release.yanked is None
-        for candidate in candidates(
-            build, toolkit, catalog=ground.catalog, architecture=ground.architecture
-        )
-        if alone(candidate, ground.catalog, ground.until)
-    ]
+        for candidate in candidates(build, toolkit, catalog=catalog, architecture=architecture)
+        if alone(candidate, catalog, until)
+    )

@@ -137,7 +137,8 @@ def _python_fits(build: Build, ground: Ground) -> bool:
 def _pythons(build: Build, architecture: str) -> str:
     tags = [
         tag
-        for part in build.parts
+        for alternatives in build.parts
+        for part in alternatives
         for key in ("any", architecture)
         if key in part.release.wheels
         for tag in part.release.wheels[key].python

@@ -23,13 +23,19 @@ def span(builds: Sequence[Build]) -> str:
 
 def yanked(builds: Sequence[Build], keys: tuple[str, ...], cited: str) -> Reason:
     """All that the range holds was withdrawn."""
+    why = builds[-1].release.release.yanked
+    return withdrawn(span(builds), why, "widen the range in `framework`", keys, cited)
+
+
+def withdrawn(what: str, why: str | None, fix: str, keys: tuple[str, ...], source: str) -> Reason:
+    """Every file was withdrawn by its makers."""
     return Reason(
         code="yanked",
-        what=f"{span(builds)} was yanked",
-        cause=builds[-1].release.release.yanked or "its makers withdrew every file",
-        fix="widen the range in `framework`",
+        what=f"{what} was yanked",
+        cause=why or "its makers withdrew every file",
+        fix=fix,
         where=keys,
-        source=cited,
+        source=source,
     )
 
 

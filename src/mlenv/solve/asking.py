@@ -1,4 +1,7 @@
-"""Questions to uv: put one, tell a refusal from a breakdown, and find the lines that conflict."""
+"""Questions to uv: put one, tell a refusal from a breakdown, and find the lines that conflict.
+
+What a refusal is called to a person is said in ``refusal``.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlenv.backends import uv
-from mlenv.errors import HostError, Reason, StackError
+from mlenv.errors import HostError, Reason
 from mlenv.host import disk, outage, process, tools
-from mlenv.plan.toolkits import cuda_major
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from mlenv.catalog.load import Catalog
     from mlenv.host.http import Web
 
 SOLVE_SECONDS = 900.0
@@ -80,56 +81,6 @@ def _broken(answer: uv.Answer) -> HostError:
     )
 
 
-def explained(question: uv.Question, answer: uv.Answer, desk: Desk, catalog: Catalog) -> StackError:
-    """Return a refusal as the smallest set of the user's own lines that cannot be together."""
-    desk.tell(answer.text)
-    desk.say("looking for the lines that conflict")
-    keys = core(question, desk)
-    return conflict(question, keys, _cause(question, answer, catalog))
-
-
-def conflict(question: uv.Question, keys: tuple[str, ...], cause: str) -> StackError:
-    """Return the ``no-solution`` of ``keys``."""
-    lines = {each.key: each.text for each in question.requirements}
-    if question.plan.stack.cuda is not None:
-        lines[question.plan.stack.keys["cuda"]] = f"cuda {question.plan.stack.cuda}"
-    shown = [lines.get(key, key) for key in keys]
-    one = len(shown) == 1
-    what = f"{shown[0]} cannot be had" if one else f"{_and(shown)} cannot be together"
-    if not shown:
-        what = "no set of versions satisfies the spec"
-    python = question.plan.stack.python
-    where = f"for Python {python}, {question.plan.stack.platform}"
-    return StackError(
-        Reason(
-            code="no-solution",
-            what=f"{what} {where}",
-            cause=cause or "the solver proves that no versions satisfy them all",
-            fix="change or drop one of these lines; `--verbose` shows the solver's own proof",
-            where=keys,
-            source=f"uv {tools.uv_version()} over what was published before "
-            f"{question.plan.exclude_newer}",
-        )
-    )
-
-
-def _and(words: list[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _cause(question: uv.Question, answer: uv.Answer, catalog: Catalog) -> str:
-    toolkit = question.plan.toolkit
-    majors = {name: cuda_major(name, catalog) or 0 for name in catalog.raw}
-    blamed = uv.majors_blamed(answer.text, {n: m for n, m in majors.items() if m})
-    if toolkit is not None and blamed:
-        package, major = blamed[0]
-        return (
-            f"what they need in common requires {package}, which is of CUDA {major}; "
-            f"the toolkit is {toolkit}"
-        )
-    return answer.cause
-
-
 def core(question: uv.Question, desk: Desk) -> tuple[str, ...]:
     """Return the keys of a minimal set of the user's lines that uv refuses.
 
@@ -165,13 +116,26 @@ def _keys(question: uv.Question) -> tuple[str, ...]:
 
 def _refused(question: uv.Question, keys: set[str], desk: Desk, *, offline: bool = False) -> bool:
     """Tell whether uv refuses the lines in ``keys``; bounds of no line always count."""
-    own = set(_keys(question))
-    smaller = replace(
-        question,
-        requirements=tuple(e for e in question.requirements if e.key in keys),
-        constraints=tuple(e for e in question.constraints if e.key in keys or e.key not in own),
-    )
+    smaller = narrowed(question, keys)
     answer, _ = ask(smaller, desk, offline=offline)
     if answer.kind == "broke":  # only offline: something is not in the cache after all
         answer, _ = ask(smaller, desk)
     return answer.kind == "refused"
+
+
+def narrowed(question: uv.Question, keys: Collection[str]) -> uv.Question:
+    """Return ``question`` with the lines in ``keys`` alone, and the bounds that come of them."""
+    own = set(_keys(question))
+    stack = question.plan.stack
+    toolkit = {stack.keys["cuda"]} if stack.cuda is not None else set()
+    lines = {each.key for each in question.requirements}
+
+    def holds(key: str) -> bool:
+        # below which release a framework may not fall comes of its line and of the toolkit's
+        return key not in own or {key, *(toolkit if key in lines else ())} <= set(keys)
+
+    return replace(
+        question,
+        requirements=tuple(each for each in question.requirements if each.key in keys),
+        constraints=tuple(each for each in question.constraints if holds(each.key)),
+    )

@@ -43,8 +43,8 @@ def against(plan: Plan, package: Solved, shown: Source) -> Reason | None:
         return None
     what = f"{package.name} {package.version}"
     if shown.failure:
-        return needs_build(plan, package, f"{what} does not build", shown.failure)
+        return needs_build(plan, package.name, f"{what} does not build", shown.failure)
     if not shown.pure:
         cause = "it is published as source only, and its wheel is compiled for one platform"
-        return needs_build(plan, package, f"{what} is no pure Python", cause)
+        return needs_build(plan, package.name, f"{what} is no pure Python", cause)
     return None

@@ -20,9 +20,10 @@ from mlenv.machine import ARCHITECTURES
 from mlenv.plan.decide import plan
 from mlenv.selection import Target, select
 from mlenv.solve.arrivals import arrivals
-from mlenv.solve.asking import ask, conflict, explained
+from mlenv.solve.asking import ask
 from mlenv.solve.building import against, built
 from mlenv.solve.evidence import gather
+from mlenv.solve.refusal import conflict, explained
 from mlenv.solve.repair import missing, not_this, older, too_old, unfit
 from mlenv.solve.solution import Picked, Solution
 
@@ -163,11 +164,13 @@ class _Loop:
         if self.strict is None:
             self.strict = (question, answer)
             return
+        said = self.strict if self.strict[0] == replace(question, prereleases=False) else None
+        self.strict = None  # what is asked next is another question
         if self.unpinned():
             return
         if self.first and (self.bounds or not self.is_free(question)):
             raise self.first
-        self.first = self.first or explained(question, answer, self.desk, self.catalog)
+        self.first = self.first or explained(*(said or (question, answer)), self.desk, self.catalog)
         toolkit = question.plan.toolkit
         if toolkit is None or not self.is_free(question):
             raise self.first

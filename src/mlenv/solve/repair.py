@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from mlenv.backends import simple
@@ -42,7 +43,7 @@ def unfit(plan: Plan, package: Solved, requires: str | None) -> Reason:
         f"{package.name} {package.version}",
         plan.stack.python,
         f"its Requires-Python is {requires}",
-        _keys(plan, package, "python"),
+        _keys(plan, package.name, "python"),
         "the metadata inside its wheel",
     )
 
@@ -57,43 +58,41 @@ def missing(plan: Plan, package: Solved, target: Target) -> Reason:
     python, listed = plan.stack.python, "the files that its index lists"
     cause = f"its wheels are for {has}"
     if why == "glibc":
-        keys = _keys(plan, package, "glibc")
+        keys = _keys(plan, package.name, "glibc")
         return refusals.glibc_too_old(what, has, str(target.glibc), keys, listed)
     if why == "abi":
-        keys = _keys(plan, package, "python")
+        keys = _keys(plan, package.name, "python")
         return refusals.no_wheel_for_abi(what, python, cause, keys, listed)
     if why == "python":
-        keys = _keys(plan, package, "python")
+        keys = _keys(plan, package.name, "python")
         return refusals.python_unsupported(what, python, cause, keys, listed)
-    keys = _keys(plan, package, "platform")
+    keys = _keys(plan, package.name, "platform")
     return refusals.no_wheel_for_platform(what, plan.stack.platform, cause, keys, listed)
 
 
 def _source_only(plan: Plan, package: Solved, what: str) -> Reason:
-    return needs_build(
-        plan,
-        package,
-        f"{what} is published as source only",
-        f'`[lock] sdist` is "{plan.stack.spec.lock.sdist}"',
-    )
+    cause = f'`[lock] sdist` is "{plan.stack.spec.lock.sdist}"'
+    return needs_build(plan, package.name, f"{what} is published as source only", cause)
 
 
-def needs_build(plan: Plan, package: Solved, what: str, cause: str) -> Reason:
-    """Return why a source package is not taken."""
+def needs_build(plan: Plan, package: str, what: str, cause: str) -> Reason:
+    """Return why the source package of ``package`` is not taken."""
     return Reason(
         code="needs-build",
         what=what,
         cause=cause,
-        fix=f'choose a release with wheels, or take it: `[lock] sdist = ["{package.name}"]`',
+        fix=f'choose a release with wheels, or take it: `[lock] sdist = ["{package}"]`',
         where=_keys(plan, package),
         source="the files that its index lists",
     )
 
 
-def _keys(plan: Plan, package: Solved, word: str | None = None) -> tuple[str, ...]:
+def _keys(plan: Plan, package: str, word: str | None = None) -> tuple[str, ...]:
     from mlenv.backends.uv import name  # noqa: PLC0415 (only for a refusal)
 
-    own = tuple(each.key for each in plan.requirements if name(each.text) == package.name)
+    own = tuple(
+        each.key for each in plan.requirements if canonicalize_name(name(each.text)) == package
+    )
     written = word == "python" or (word == "glibc" and plan.stack.glibc is not None)
     written = written or (word == "platform" and plan.stack.target is not None)
     return (*own, *((plan.stack.keys[word],) if word and written else ()))
