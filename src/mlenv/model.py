@@ -29,7 +29,7 @@ class Model(BaseModel):
         extra="forbid",
         arbitrary_types_allowed=True,
         populate_by_name=True,
-        use_attribute_docstrings=True,
+        defer_build=True,
         alias_generator=lambda name: name.strip("_").replace("_", "-"),
     )
 

@@ -18,6 +18,9 @@ from packaging.utils import (
 if TYPE_CHECKING:
     from packaging.version import Version
 
+Row = tuple[str, str | None, str | None, bool]
+"""File name, Requires-Python, time of upload, whether it was yanked."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -41,23 +44,40 @@ def files(content_type: str, text: str) -> tuple[Published, ...]:
     """Return the files of a page; those whose name says no version are left out.
 
     Raises:
-        ValueError: the page is no JSON though it says so.
+        ValueError: the page is none, though its type says so.
     """
-    if content_type.partition(";")[0].strip().endswith("json"):
-        rows = [
+    json_ = content_type.partition(";")[0].strip().endswith("json")
+    rows = _of_json(text) if json_ else _of_html(text)
+    return tuple(found for row in rows if (found := _published(*row)))
+
+
+def _of_json(text: str) -> list[Row]:
+    try:
+        rows = json.loads(text)["files"]
+        found = [
             (
                 each["filename"],
                 each.get("requires-python"),
                 each.get("upload-time"),
                 bool(each.get("yanked")),
             )
-            for each in json.loads(text)["files"]
+            for each in rows
         ]
-    else:
-        page = _Links()
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("this is no page of a package index") from error
+    for name, *said, _ in found:
+        if not isinstance(name, str) or any(not isinstance(e, str | None) for e in said):
+            raise ValueError("this is no page of a package index")
+    return found
+
+
+def _of_html(text: str) -> list[Row]:
+    page = _Links()
+    try:
         page.feed(text)
-        rows = page.rows
-    return tuple(found for row in rows if (found := _published(*row)))
+    except AssertionError as error:  # html.parser, on a declaration that is none
+        raise ValueError("this is no HTML") from error
+    return page.rows
 
 
 def _published(
@@ -84,7 +104,7 @@ def _published(
 class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[tuple[str, str | None, str | None, bool]] = []
+        self.rows: list[Row] = []
         self._held: dict[str, str | None] | None = None
         self._text = ""
 

@@ -19,7 +19,7 @@ from mlenv.machine import ARCHITECTURES
 from mlenv.model import CONTROL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from mlenv.backends.uv_lock import Solved
     from mlenv.plan.model import Constraint, IndexUse, Plan, Wanted
@@ -94,7 +94,7 @@ def _settings(question: Question, version: str) -> dict[str, object]:
     found: dict[str, object] = {
         "required-version": f"=={version}",
         "package": False,
-        **({} if question.anywhere else dict.fromkeys(_ENVIRONMENTS, [marker])),
+        **({} if question.anywhere else {key: [marker] for key in _ENVIRONMENTS}),
         "exclude-newer": plan.exclude_newer,
         "index-strategy": "first-index",
         "prerelease": _prerelease(question),
@@ -180,7 +180,9 @@ class Answer:
     cause: str = ""
     """Its reason in one line, where it is one that a person understands."""
     code: str = ""
-    """The code of a breakdown, or of a refusal: ``network-failed``, ``needs-build``, ``yanked`` …"""
+    """The code of a breakdown or of a refusal: ``network-failed``, ``needs-build``, ``yanked`` …"""
+    denied: tuple[str, int] | None = None
+    """The index that wants other credentials, and the HTTP status that it answered with."""
     package: str = ""
     """The release that a refusal is about, with its version, where its code is ``yanked``."""
     sources: tuple[str, ...] = ()
@@ -192,9 +194,12 @@ class Answer:
 _BREAKDOWNS: tuple[tuple[str, str], ...] = (
     (r"network was disabled|Network connectivity is disabled", "network-off"),
     (r"No space left on device|os error 28|Disk quota exceeded", "disk-failed"),
-    (r"could not be queried due to a lack of valid authentication", "network-failed"),
     (r"Failed to fetch|error sending request|Request failed after|dns error", "network-failed"),
     (r"HTTP status (client|server) error", "network-failed"),
+)
+_DENIED = re.compile(
+    r"An index (?:URL )?\((\S+)\) (?:could not be queried due to a lack of valid authentication "
+    r"credentials \((\d{3})|returned a (403))"
 )
 _SOURCE_ONLY = re.compile(
     r"Wheels are required for `([^`]+)` because building from source is disabled"
@@ -207,8 +212,10 @@ _YANKED = re.compile(r"(\S+) was yanked(?: \(reason: (.*?)\))?")
 _FAILED_BUILD = re.compile(r"Failed to build `([^`]+)`")
 
 
-def answer(status: int, stderr: str) -> Answer:
+def answer(status: int, stderr: str, *, bare: Collection[str] = ()) -> Answer:
     """Tell from uv's exit status and words what it found.
+
+    ``bare`` are the URLs of indexes that say 403 where others say 404: they hold no such package.
 
     Source: read off uv 0.13.9 on 2026-11-22: 0 a lock, 1 a conflict, 2 all else; a conflict that
     rests on packages missing offline exits with 1 as well and says so in a hint.
@@ -216,18 +223,28 @@ def answer(status: int, stderr: str) -> Answer:
     text = _lines(stderr)
     if status == 0:
         return Answer(kind="found", text=text, extras=tuple(_NO_EXTRA.findall(text)))
-    for pattern, code in _BREAKDOWNS:
-        if re.search(pattern, text):
-            return Answer(kind="broke", text=text, code=code, cause=_deepest(text))
-    if status != 1:
-        return Answer(kind="broke", text=text, code="solver-broke", cause=_deepest(text))
+    broke = _broke(status, text, bare)
+    return broke or _refused(text)
+
+
+def _broke(status: int, text: str, bare: Collection[str]) -> Answer | None:
+    for url, one, other in _DENIED.findall(text):
+        if url.rstrip("/") not in bare:
+            denied = (re.sub(r"://[^/@]*@", "://", url), int(one or other))
+            return Answer(kind="broke", text=text, code="network-failed", denied=denied)
+    code = next((code for pattern, code in _BREAKDOWNS if re.search(pattern, text)), "")
+    if not code and status == 1:
+        return None
+    return Answer(kind="broke", text=text, code=code or "solver-broke", cause=_deepest(text))
+
+
+def _refused(text: str) -> Answer:
     failed = _FAILED_BUILD.search(text)
     if failed:
         return Answer(kind="refused", text=text, code="needs-build", cause=failed[1])
     yanked = _YANKED.search(" ".join(text.split()))
     if yanked:
-        name, _, version = yanked[1].partition("==")
-        what = f"{name} {version}"
+        what = " ".join(yanked[1].split("=="))
         return Answer(kind="refused", text=text, code="yanked", package=what, cause=yanked[2] or "")
     return Answer(
         kind="refused",
@@ -257,7 +274,7 @@ def _understood(text: str) -> str:
         return f"no package is called {missing[1]} on the index"
     none = _NO_VERSION.search(text)
     if none and text.count("depends on") <= 1:
-        return f"there is no version {none[1]}"
+        return f"there is no version of {none[1]}"
     joined = " ".join(line.strip() for line in text.splitlines())
     found = re.search(r"cause: (.*?)(?: hint:|$)", joined)
     words = found[1].strip() if found else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
@@ -89,23 +89,29 @@ class _Progress:
     """One line that says what is being done, on a terminal, for work that takes a while."""
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
+        self._text = ""
         self._status: Status | None = None
-        self._on = sys.stderr.isatty()
+        self._timer = threading.Timer(PATIENCE_SECONDS, self._show)
+        self._timer.daemon = True
 
     def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
         if self._status is not None:
             self._status.stop()
 
-    def say(self, text: str) -> None:
-        if not self._on or time.monotonic() - self._begun < PATIENCE_SECONDS:
-            return
-        if self._status is None:
-            from rich.console import Console  # noqa: PLC0415 (only where something is shown)
+    def _show(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 (only where something is shown)
 
-            self._status = Console(stderr=True).status(text)
-            self._status.start()
-        self._status.update(text)
+        status = Console(stderr=True).status(self._text)
+        status.start()
+        self._status = status
+
+    def say(self, text: str) -> None:
+        self._text = text
+        if self._status is not None:
+            self._status.update(text)

@@ -14,17 +14,18 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mlenv.errors import HostError
-from mlenv.host import disk, process, tools
+from mlenv.host import disk, tools
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mlenv.host.http import Web
+    from mlenv.host.process import Finished
 
 LEGACY = ("setuptools>=40.8.0",)
 """What builds a package that names nothing. Source: PEP 517, "Source trees"."""
 
-_BUILD_SECONDS = 600.0
 _PYPROJECT_BYTES = 1 << 20
 
 
@@ -49,14 +50,21 @@ def examine(  # noqa: PLR0913 (what to build, and how)
     url: str,
     filename: str,
     sha256: str,
-    exclude_newer: str,
-    offline: bool,
+    build: Callable[[Path, Path], Finished],
 ) -> Source:
     """Return what building the source package at ``url`` shows; from the cache where it was done.
 
+    Args:
+        web: the network.
+        cache: the folder of mlenv's caches.
+        url: where the source package lies.
+        filename: its name.
+        sha256: its hash, in hexadecimal.
+        build: archive, folder -> the program that built a wheel into the folder, ended.
+
     Raises:
-        HostError: ``network-failed``, ``network-off``, ``hash-differs``, ``tool-timeout`` or
-            ``disk-failed``. That it does not build is no error here.
+        HostError: ``network-failed``, ``network-off``, ``hash-differs``, ``disk-failed``, and what
+            ``build`` raises. That it does not build is no error here.
     """
     kept = cache / "sources" / f"{sha256}.json"
     with suppress(HostError, ValueError, TypeError, KeyError):
@@ -65,24 +73,20 @@ def examine(  # noqa: PLR0913 (what to build, and how)
     with tools.scratch() as folder:
         archive = folder / filename
         web.whole(url, archive, sha256)
-        found = _built(archive, folder / "out", exclude_newer, offline=offline)
+        found = _shown(archive, folder / "out", build)
         if not found.failure:
             disk.write(kept, json.dumps(asdict(found)))
         return found
 
 
-def _built(archive: Path, out: Path, exclude_newer: str, *, offline: bool) -> Source:
-    requires = _requires(archive)
-    argv = [tools.uv(), "build", "--wheel", "--no-config", "--color", "never", "--quiet"]
-    argv += ["--exclude-newer", exclude_newer, "--python", tools.python(), "--no-python-downloads"]
-    argv += ["--out-dir", str(out), *(["--offline"] if offline else []), str(archive)]
-    done = process.run(argv, cwd=archive.parent, seconds=_BUILD_SECONDS)
+def _shown(archive: Path, out: Path, build: Callable[[Path, Path], Finished]) -> Source:
+    done = build(archive, out)
     wheels = sorted(out.glob("*.whl")) if done.status == 0 else []
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return Source(
         size=archive.stat().st_size,
         pure=bool(wheels) and wheels[0].name.endswith("-none-any.whl"),
-        requires=requires,
+        requires=_requires(archive),
         failure="" if wheels else (lines[-1].strip() if lines else "no wheel came out"),
     )
 

@@ -142,10 +142,9 @@ def _requires(said: Metadata | None, extra: str) -> Iterator[tuple[str, str, str
 
 
 def _extra(said: Metadata | None, wanted: str) -> Mapping[str, str] | None:
-    # PEP 685: "When comparing extra names, tools MUST normalize the names being compared": jax
-    # 0.5.3 asks for `with_cuda`, its plugin has `with-cuda`; with 0.5.2 it is the other way round
-    extras = said.extras.items() if said else ()
-    return next((each for name, each in extras if canonicalize_name(name) == wanted), None)
+    # PEP 685: "tools MUST normalize the names being compared": with_cuda and with-cuda of jax 0.5
+    extras = said.extras if said else {}
+    return {str(canonicalize_name(name)): each for name, each in extras.items()}.get(wanted)
 
 
 @cache
@@ -284,11 +283,10 @@ def _takes(part: VersionedRelease, python: Python, architecture: str) -> bool:
 def _admits(tag: str, python: Python) -> bool:
     if tag in {python.abi, "py3"}:
         return True
-    stable = re.fullmatch(r"abi3>=cp3(\d+)", tag)
-    if stable:
+    if stable := re.fullmatch(r"abi3>=cp3(\d+)", tag):
         return not python.free_threaded and int(stable[1]) <= python.minor
     generic = re.fullmatch(r"py3(\d+)", tag)
-    return bool(generic) and int(generic[1]) <= python.minor if generic else False
+    return generic is not None and int(generic[1]) <= python.minor
 
 
 def glibc(build: Build, architecture: str) -> Glibc | None:

@@ -71,7 +71,7 @@ def cudnn_for(
     """
     package = cudnn_package(candidate.toolkit)
     found = bits(candidate, catalog, until).get(package)
-    if cudnn is not None and (found is not None or not candidate.known):
+    if cudnn is not None:
         held = admitted(catalog, package, f"=={cudnn}.*", until) or 0
         found = held or None if found is None else found & held
     if found is None:

@@ -159,10 +159,11 @@ def _unchecked(ground: Ground) -> Iterator[Reason]:
     missing = [w for w, lacks in ((drivers, open_below), ("`gpus`", not stack.gpus)) if lacks]
     if missing:
         names = " and ".join(missing)
+        absent = f"{names} are" if len(missing) > 1 else f"{names} is"
         named = f"[targets.{stack.target}]" if stack.target else "a [targets.NAME]"
         yield Reason(
             code="not-checked",
-            what=f"no {names} was named, so none was checked",
+            what=f"{absent} not named: not checked",
             cause="whether the stack runs on a machine depends on both",
             fix=f"add {names} to {named}",
         )

@@ -48,25 +48,35 @@ def ask(question: uv.Question, desk: Desk, *, offline: bool | None = None) -> tu
     words = uv.command(tools.uv(), tools.python(), offline=desk.offline or bool(offline))
     with tools.scratch() as folder:
         disk.write(folder / uv.PROJECT, uv.project(question, version=tools.uv_version()).text)
-        done = process.run(words, cwd=folder, seconds=SOLVE_SECONDS, inherit=_passes)
-        answer = uv.answer(done.status, done.stderr)
+        done = process.run(words, cwd=folder, seconds=SOLVE_SECONDS, inherit=passes)
+        answer = uv.answer(done.status, done.stderr, bare=_bare(question))
         if answer.kind == "broke":
             desk.tell(answer.text)
             if offline and not desk.offline:
                 return answer, ""
-            raise _broken(answer)
+            raise broken(answer)
         text = disk.text(folder / uv.ANSWER) if answer.kind == "found" else ""
     return answer, uv.canonical(text)
 
 
-def _passes(name: str) -> bool:
+def _bare(question: uv.Question) -> set[str]:
+    """Return the URLs of the frameworks' own indexes: buckets that nobody may list."""
+    own = question.plan.stack.spec.indexes
+    return {each.url.rstrip("/") for each in question.plan.indexes if each.alias not in own}
+
+
+def passes(name: str) -> bool:
+    """Tell whether uv may see a variable of this process."""
     return uv.PASSED_ON.match(name) is not None
 
 
-def _broken(answer: uv.Answer) -> HostError:
+def broken(answer: uv.Answer) -> HostError:
+    """Return what a breakdown of uv means for the user."""
     cause = answer.cause or "uv gave no reason"
     if answer.code == "network-off":
         return outage.off("what uv asks the index for")
+    if answer.denied:
+        return outage.of_status(*answer.denied)
     if answer.code == "network-failed":
         return outage.failed("the package index", cause)
     if answer.code == "disk-failed":

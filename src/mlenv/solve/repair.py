@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from mlenv.backends import simple
 from mlenv.errors import Reason
+from mlenv.host import outage
 from mlenv.plan import refusals
 from mlenv.plan.model import Constraint
 from mlenv.selection import select, why_none
@@ -104,10 +105,14 @@ def older(package: Solved, target: Target, python: Python, desk: Desk) -> Constr
     Raises:
         HostError: ``network-failed`` or ``network-off``.
     """
-    kind, text = desk.web.page(simple.address(package.page, package.name))
+    address = simple.address(package.page, package.name)
+    try:
+        published = simple.files(*desk.web.page(address))
+    except ValueError as error:
+        raise outage.failed(address, str(error)) from error
     usable = {
         each.version
-        for each in simple.files(kind, text)
+        for each in published
         if each.wheel
         and not each.yanked
         and not each.version.is_prerelease

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from mlenv.spec import model
 from mlenv.spec.model import RESERVED, Spec
 
 if TYPE_CHECKING:
@@ -87,12 +91,39 @@ def _words(held: Schema) -> str:
 
 
 def _schema() -> Schema:
-    found = _pruned(Spec.model_json_schema(by_alias=True))
+    raw = Spec.model_json_schema(by_alias=True)
+    for name, said in _docstrings().items():
+        table = raw if name == Spec.__name__ else raw["$defs"][name]
+        for key, text in said.items():
+            table["properties"][key]["description"] = text
+    found = _pruned(raw)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The spec of mlenv",
         **found,
     }
+
+
+def _docstrings() -> Mapping[str, Mapping[str, str]]:
+    """Return model -> key -> the docstring below its field.
+
+    pydantic can read them too, but then it parses the source each time that mlenv starts.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for cls in ast.parse(inspect.getsource(model)).body:
+        if not isinstance(cls, ast.ClassDef) or cls.name not in _TABLES:
+            continue
+        fields = getattr(model, cls.name).model_fields
+        for field, below in pairwise(cls.body):
+            said = below.value if isinstance(below, ast.Expr) else None
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(said, ast.Constant)
+            ):
+                key = str(fields[field.target.id].alias)
+                found.setdefault(cls.name, {})[key] = inspect.cleandoc(str(said.value))
+    return found
 
 
 def _pruned(held: Any) -> Any:  # noqa: ANN401 (any JSON)
