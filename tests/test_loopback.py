@@ -1,31 +1,25 @@
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import subprocess
 import sys
-import tarfile
 import threading
 import tomllib
-import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 import uv
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 import facts
-from loopback import Behaviour, Index, Root, environment, sdist, wheel
+from loopback import Behaviour, Index, Root, environment, wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[1]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 BEFORE_314 = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="torch 2.8.0 has no wheel for this Python"
@@ -282,110 +276,7 @@ def test_constraints_have_something_to_choose_from(index: Index, tmp_path: Path)
     assert (held["nvidia-cuda-nvcc-cu12"], held["nvidia-cudnn-cu12"]) == ("12.6.85", "9.10.2.21")
 
 
-def test_every_requirement_is_published(index: Index) -> None:
-    held = {name for root in index.roots.values() for name in root.projects}
-    shown = [each for r in index.roots.values() for f in r.projects.values() for each in f.values()]
-    of = {name: {e.artefact.version for e in shown if e.artefact.project == name} for name in held}
-    text = "\n".join(each.artefact.metadata.decode() for each in shown)
-    needs = map(Requirement, set(re.findall(r"^Requires-Dist: (.+)$", text, re.MULTILINE)))
-    names = {need: canonicalize_name(need.name) for need in needs}
-    assert [n for n, name in names.items() if not any(n.specifier.filter(of.get(name, ())))] == []
-
-
-def test_wheels_hold_the_files_that_are_looked_into(index: Index) -> None:
-    def inside(name: str, filename: str, path: str) -> str:
-        shown = index.roots[facts.DEFAULT].projects[name][filename]
-        with zipfile.ZipFile(io.BytesIO(shown.artefact.content)) as archive:
-            return archive.read(path).decode()
-
-    torch = "torch-2.8.0-cp312-cp312-manylinux_2_28"
-    path = "torch/version.py"
-    assert "cuda: Optional[str] = '12.8'" in inside("torch", f"{torch}_x86_64.whl", path)
-    assert "cuda: Optional[str] = None" in inside("torch", f"{torch}_aarch64.whl", path)
-    path = "tensorflow/python/platform/build_info.py"
-    for arch, cuda in (("x86_64", True), ("aarch64", False)):
-        name = f"tensorflow-2.20.0-cp312-cp312-manylinux_2_17_{arch}.manylinux2014_{arch}.whl"
-        assert f"('is_cuda_build', {cuda})" in inside("tensorflow", name, path)
-    cudnn = "nvidia_cudnn_cu{}-9.13.0.50-py3-none-manylinux_2_27_x86_64.whl"
-    path = "nvidia/cudnn/lib/libcudnn.so.9"
-    twelve, thirteen = (
-        inside(f"nvidia-cudnn-cu{major}", cudnn.format(major), path) for major in (12, 13)
-    )
-    assert twelve != thirteen
-
-
-def test_archives_are_the_same_bytes_each_time() -> None:
-    assert wheel("example-tiny", "1.0") == wheel("example-tiny", "1.0")
-    assert sdist("example-pure", "1.0", pure=True) == sdist("example-pure", "1.0", pure=True)
-
-
-def test_a_tiny_wheel_installs_and_imports(index: Index, tmp_path: Path) -> None:
-    wanted = ("example-tiny", "example-clash-a", "example-yanked")
-    done = run_uv(index, tmp_path, "pip", "install", "--target", "there", *wanted)
-    assert done.returncode == 0, done.stderr
-    code = "import example_tiny, example_yanked; print(example_yanked.__version__)"
-    argv, env = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": str(tmp_path / "there")}
-    assert subprocess.check_output(argv, env=env, text=True) == "1.0\n"
-
-
-@pytest.mark.parametrize(
-    ("pure", "tag"),
-    [pytest.param(True, "py3-none-any", id="pure"), pytest.param(False, "linux", id="compiled")],
-)
-def test_sdists_build(index: Index, tmp_path: Path, *, pure: bool, tag: str) -> None:
-    artefact = sdist("example-made", "1.0", pure=pure, requires=["numpy"])
-    (tmp_path / artefact.filename).write_bytes(artefact.content)
-    done = run_uv(index, tmp_path, "build", "--wheel", "--out-dir", "out", artefact.filename)
-    assert done.returncode == 0, done.stderr
-    (built,) = (tmp_path / "out").glob("*.whl")
-    assert tag in built.name
-    with zipfile.ZipFile(built) as archive:
-        said = archive.read("example_made-1.0.dist-info/WHEEL").decode()
-        assert archive.testzip() is None
-    assert f"Root-Is-Purelib: {str(pure).lower()}" in said
-
-
-def test_an_sdist_builds_itself_again(index: Index, tmp_path: Path) -> None:
-    artefact = sdist("example-made", "1.0", pure=True)
-    with tarfile.open(fileobj=io.BytesIO(artefact.content)) as archive:
-        archive.extractall(tmp_path, filter="data")
-    done = run_uv(index, tmp_path, "build", "--out-dir", "out", "example_made-1.0")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / artefact.filename).read_bytes() == artefact.content
-
-
 def test_no_build_refuses_an_sdist(index: Index, tmp_path: Path) -> None:
     status, stderr, _ = lock(index, tmp_path, "hydra-core", more="no-build = true")
     assert status == 1
     assert "antlr4-python3-runtime" in stderr
-
-
-CASES = """
-import pytest
-engine, gpu = pytest.mark.engine, pytest.mark.gpu
-@engine
-def test_engine(): pytest.skip("no engine")
-@engine
-@gpu
-def test_gpu(): pytest.skip("no GPU")
-def test_plain(): pytest.skip("not here")
-@engine
-@pytest.mark.xfail(strict=True)
-def test_xfail(): raise AssertionError
-"""
-
-
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        pytest.param("", "3 skipped, 1 xfailed", id="skips are shown"),
-        pytest.param("1", "1 failed, 2 skipped, 1 xfailed", id="skips of needed programs fail"),
-    ],
-)
-def test_no_skip(tmp_path: Path, setting: str, said: str) -> None:
-    (tmp_path / "test_cases.py").write_text(CASES, encoding="utf-8")
-    rules = ("-c", str(REPOSITORY / "pyproject.toml"), "-p", "conftest", "-p", "no:cacheprovider")
-    argv = [sys.executable, "-m", "pytest", *rules, "test_cases.py"]
-    env = {**os.environ, "MLENV_NO_SKIP": setting, "PYTHONPATH": str(REPOSITORY / "tests")}
-    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert said in done.stdout, done.stdout + done.stderr

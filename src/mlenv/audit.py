@@ -157,7 +157,7 @@ def _collisions(locked: tuple[Locked, ...]) -> Iterator[Reason]:
 
 def _fatal(path: str) -> bool:
     """Tell whether a path is code that a process maps, or imports by a name of its own."""
-    return bool(re.search(r"\.so(\.|$)|^nvidia/|\.pyd$", path))
+    return bool(re.search(r"\.so(\.|$)|^nvidia/(?!([^/]+/)*__init__\.py$)", path))
 
 
 def _collision(names: tuple[str, ...], paths: list[str]) -> Reason:

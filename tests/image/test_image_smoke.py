@@ -50,11 +50,13 @@ def lock(**changes: object) -> Lock:
 
 H100 = Gpu(name="H100", arch=Arch(9, 0))
 A100 = Gpu(name="A100", arch=Arch(8, 0))
+TORCH = {"torch": "torch"}
+BOTH = {"torch": "Torch", "jax": "jax"}
 CHECK = Smoke(name="imports", run=("python", "-c", "import torch"), gpus=0)
 
 
 def test_text_is_as_committed(pytestconfig: pytest.Config) -> None:
-    file = smoke(lock(), gpus=[H100, A100, H100], frameworks=["torch", "jax"], checks=[CHECK])
+    file = smoke(lock(), gpus=[H100, A100, H100], frameworks=BOTH, checks=[CHECK])
     if pytestconfig.getoption("golden", default=None) == "write":
         EXPECTED.parent.mkdir(parents=True, exist_ok=True)
         EXPECTED.write_text(file.text, encoding="utf-8")
@@ -65,16 +67,23 @@ def test_text_is_as_committed(pytestconfig: pytest.Config) -> None:
 @pytest.mark.parametrize("toolkit", ["cpu", "none"])
 def test_a_stack_without_cuda_promises_no_probe(toolkit: str) -> None:
     stack = Stack(toolkit=toolkit, channel="default")
-    file = smoke(lock(stack=stack), gpus=[], frameworks=["torch"], checks=[])
+    file = smoke(lock(stack=stack), gpus=[], frameworks=TORCH, checks=[])
     assert json.loads(file.text)["probes"] == []
 
 
 def test_a_framework_that_the_lock_lacks_has_no_probe() -> None:
-    file = smoke(lock(package=()), gpus=[H100], frameworks=["torch"], checks=[])
+    file = smoke(lock(package=()), gpus=[H100], frameworks=TORCH, checks=[])
     assert json.loads(file.text)["probes"] == ["driver", "mapped-libraries"]
 
 
+def test_a_framework_is_proved_under_its_own_name() -> None:
+    packages = (package("cupy-cuda12x", "14.2.0", "framework"),)
+    frameworks = {"cupy": "cupy-cuda12x", "torch": "torch"}
+    file = smoke(lock(package=packages), gpus=[H100], frameworks=frameworks, checks=[])
+    assert json.loads(file.text)["probes"] == ["driver", "mapped-libraries", "kernel:cupy"]
+
+
 def test_order_of_the_inputs_does_not_count() -> None:
-    one = smoke(lock(), gpus=[H100, A100], frameworks=["torch"], checks=[])
+    one = smoke(lock(), gpus=[H100, A100], frameworks=TORCH, checks=[])
     turned = lock(package=tuple(reversed(lock().package)))
-    assert smoke(turned, gpus=[A100, H100], frameworks=["torch"], checks=[]) == one
+    assert smoke(turned, gpus=[A100, H100], frameworks=TORCH, checks=[]) == one

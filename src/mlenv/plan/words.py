@@ -197,6 +197,10 @@ def _unknown(ground: Ground, chosen: Sequence[Chosen]) -> Iterator[Reason]:
         if each.candidate is None:
             what = f"the catalog knows no release of {name} in `{each.asked.requirement}`"
             cause = f"it was read on {ground.catalog.scanned[:10]}"
+        elif len(chosen) > 1 and not each.candidate.known:
+            what = f"what {name} {each.candidate.version} from {each.candidate.channel} pins"
+            what += " is not known, so neither is whether the others can share it"
+            cause = "the catalog holds the metadata of the default index's wheels"
         elif ground.gpus and not each.candidate.code:
             what = f"no source says for which GPUs {name} {each.candidate.version} has code"
             cause = "its wheel does not declare it"
@@ -206,6 +210,6 @@ def _unknown(ground: Ground, chosen: Sequence[Chosen]) -> Iterator[Reason]:
             code="fact-unknown",
             what=what,
             cause=cause,
-            fix="run `mlenv verify` on the machine: a kernel that runs settles it",
+            fix="`mlenv lock` settles what a solver can; what remains, a kernel on the machine",
             where=(each.asked.key,),
         )
