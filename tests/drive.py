@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mlenv.build.job import Order, Outcome, build
+from facts import PYTORCH
+from mlenv.build.job import build
+from mlenv.build.verdict import Order, Outcome
 from mlenv.catalog.load import load
 from mlenv.host.http import Web
-from mlenv.host.login import login
+from mlenv.host.login import from_environment
 from mlenv.plan.decide import Wish
 from mlenv.solve.asking import Desk
 from mlenv.solve.loop import solve
 from mlenv.spec.parse import parse_spec
 from mlenv.spec.stack import stacks
 
-from facts import PYTORCH
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from mlenv.build.verdict import Outcome
     from mlenv.catalog.load import Catalog
     from mlenv.solve.solution import Solution
 
@@ -45,11 +46,16 @@ def catalog() -> Catalog:
 
 @contextlib.contextmanager
 def desk(
-    cache: Path, *, offline: bool = False, tell: Callable[[str], None] = str
+    cache: Path,
+    *,
+    offline: bool = False,
+    indexes: Mapping[str, str] = MappingProxyType({}),
+    say: Callable[[str], None] = lambda _: None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Desk]:
     """Yield what a solve works with; nothing is shown."""
-    with Web(offline=offline, credentials=lambda url: login(url, os.environ)) as web:
-        yield Desk(web=web, cache=cache, offline=offline, say=str, tell=tell)
+    with Web(offline=offline, credentials=from_environment(indexes)) as web:
+        yield Desk(web=web, cache=cache, offline=offline, say=say, tell=tell)
 
 
 def solved(spec: str, cache: Path, *, today: str = TODAY) -> Solution:
@@ -64,5 +70,19 @@ def built(
 ) -> tuple[Outcome, ...]:
     """Build ``spec`` into folders below ``out``."""
     asked = dataclasses.replace(Order(out=out, today=TODAY), **order)  # type: ignore[arg-type]
-    with desk(cache, offline=offline) as at:
-        return build(parse_spec(spec, origin="spec.toml"), catalog(), at, asked)
+    parsed = parse_spec(spec, origin="spec.toml")
+    indexes = {alias: each.url for alias, each in parsed.spec.indexes.items()}
+    with desk(cache, offline=offline, indexes=indexes) as at:
+        return build(parsed, catalog(), at, asked)
+
+
+def texts(folder: Path) -> dict[str, str]:
+    """Return path -> text of every file below ``folder``."""
+    found = sorted(each for each in folder.rglob("*") if each.is_file())
+    return {each.relative_to(folder).as_posix(): each.read_text("utf-8") for each in found}
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return path -> inode and time of change of all that lies below ``folder``."""
+    every = [folder, *folder.rglob("*")]
+    return {str(each): (each.stat().st_ino, each.stat().st_mtime_ns) for each in every}

@@ -1,10 +1,10 @@
 """What the loopback index publishes: real names, pins and paths, in archives of a few bytes.
 
-Their source, where no other stands beside the rows: METADATA and file lists of the releases, read on
-2026-11-22 through the catalog's scan of that day and by range reads. What is called ``example-...`` or
-``corp-...`` is made up, and so are the hour of an upload and the day of a leaf: leaves (``numpy``,
-``jinja2`` ...) are real names and versions, most without their own requirements. The server is in
-``loopback``.
+Their source, where no other stands beside the rows: METADATA and file lists of the releases, read
+on 2026-11-22 through the catalog's scan of that day and by range reads. What is called
+``example-...`` or ``corp-...`` is made up, and so are the hour of an upload and the day of a leaf:
+leaves (``numpy``, ``jinja2`` ...) are real names and versions, most without their own requirements.
+The archives are made in ``archives``; the server is in ``loopback``.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ def refusal(spec: str, cache: Path) -> Reason:
             id="a framework and a package",
         ),
         pytest.param(
-            f'{TORCH}packages = ["rich", "nvidia-cuda-runtime-cu12==12.9.*", "tqdm"]\n',
+            f'{TORCH}packages = ["rich", "nvidia-cuda-nvcc-cu12==12.9.*", "tqdm"]\n',
             ("cuda", "packages[1]"),
-            ("cuda 12.8", "nvidia-cuda-runtime-cu12==12.9.*"),
+            ("cuda 12.8", "nvidia-cuda-nvcc-cu12==12.9.*"),
             id="the toolkit and a package",
         ),
         pytest.param(
@@ -90,6 +90,7 @@ def test_a_line_that_nothing_answers_is_named_alone(cache: Path, package: str, c
 
 def test_an_unknown_package_in_dev_is_named(cache: Path) -> None:
     spec = f'{PLAIN}packages = ["rich"]\n[dev]\npackages = ["tqdm", "no-such-thing"]\n'
+    spec += '[image]\nvariants = ["runtime", "dev"]\n'
     assert refusal(spec, cache).where == ("dev.packages[1]",)
 
 

@@ -90,6 +90,18 @@ def test_the_newest_older_release_with_a_file_is_taken(
             id="no wheel for that Python",
         ),
         pytest.param(
+            'name = "s"\npython = "3.10"\ncuda = "cpu"\npackages = ["filelock", "jax"]\n',
+            "python-unsupported",
+            ("packages[1]", "python"),
+            id="lower bound of Requires-Python",
+        ),
+        pytest.param(
+            'name = "s"\npython = "3.10"\ncuda = "cpu"\npackages = ["filelock", "numpy"]\n',
+            "python-unsupported",
+            ("packages[1]", "python"),
+            id="lower bound of Requires-Python or no wheel",
+        ),
+        pytest.param(
             f'{PLAIN}packages = ["filelock", "example-yanked>=2"]\n',
             "yanked",
             ("packages[1]",),

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from archives import Artefact, core_metadata, pack_sdist
 from drive import solved
+from facts import roots
+from loopback import Index, environment
 from mlenv.errors import StackError
 
 if TYPE_CHECKING:
@@ -78,3 +81,31 @@ def test_the_list_takes_no_other_compiled_package(cache: Path) -> None:
     with pytest.raises(StackError) as caught:
         solved(f'{HEAD}packages = ["example-compiled"]\n[lock]\nsdist = ["example-pure"]\n', cache)
     assert caught.value.reasons[0].code == "needs-build"
+
+
+def test_a_source_package_that_does_not_build_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, metadata = "example-broken", core_metadata("example-broken", "1.0", (), ">=3.9")
+    system = b'[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n'
+    code = b"def build_wheel(*_, **__):\n    raise SystemExit('no nvcc here')\n"
+    files = {"PKG-INFO": metadata, "pyproject.toml": system, "b.py": code}
+    filename, content = pack_sdist(name, "1.0", files)
+    default, *others = roots()
+    default.add(
+        Artefact(
+            project=name,
+            version="1.0",
+            filename=filename,
+            content=content,
+            metadata=metadata,
+            requires_python=">=3.9",
+        )
+    )
+    with Index(default, *others) as index:
+        for key, text in environment(index, cache=tmp_path / "uv").items():
+            monkeypatch.setenv(key, text)
+        with pytest.raises(StackError) as caught:
+            solved(f'{HEAD}packages = ["rich", "{name}"]\n', tmp_path / "cache")
+    (reason,) = caught.value.reasons
+    assert (reason.code, reason.where) == ("needs-build", ("packages[1]",))

@@ -207,7 +207,7 @@ _SOURCE_ONLY = re.compile(
 _NO_EXTRA = re.compile(r"The package `([^`]+)` does not have an extra named `([^`]+)`")
 _NOT_FOUND = re.compile(r"Because (?:there are no versions of )?(\S+) was not found in the package")
 _NO_VERSION = re.compile(r"there (?:is|are) no versions? of (\S+)")
-_NO_WHEEL = re.compile(r"-compatible wheels|no wheels with a matching")
+_NO_PYTHON = re.compile(r"matching Python (?:version|ABI) tag|does not satisfy Python")
 _YANKED = re.compile(r"(\S+) was yanked(?: \(reason: (.*?)\))?")
 _FAILED_BUILD = re.compile(r"Failed to build `([^`]+)`")
 
@@ -223,8 +223,7 @@ def answer(status: int, stderr: str, *, bare: Collection[str] = ()) -> Answer:
     text = _lines(stderr)
     if status == 0:
         return Answer(kind="found", text=text, extras=tuple(_NO_EXTRA.findall(text)))
-    broke = _broke(status, text, bare)
-    return broke or _refused(text)
+    return _broke(status, text, bare) or _refused(text)
 
 
 def _broke(status: int, text: str, bare: Collection[str]) -> Answer | None:
@@ -246,10 +245,11 @@ def _refused(text: str) -> Answer:
     if yanked:
         what = " ".join(yanked[1].split("=="))
         return Answer(kind="refused", text=text, code="yanked", package=what, cause=yanked[2] or "")
+    code = "no-wheel" if "-compatible wheels" in text else ""
     return Answer(
         kind="refused",
         text=text,
-        code="no-wheel" if _NO_WHEEL.search(text) else "",
+        code="python-unsupported" if _NO_PYTHON.search(text) else code,
         cause=_understood(text),
         sources=tuple(dict.fromkeys(_SOURCE_ONLY.findall(text))),
     )

@@ -42,7 +42,15 @@ def _fact(
         cause = '`[lock] sdist` is "deny"' if policy == "deny" else "its metadata takes a build"
         what = f"{answer.sources[0]} is published as source only"
         return replace(needs_build(plan, answer.sources[0], what, cause), where=keys)
-    return _without_file(question, keys, desk) if answer.code == "no-wheel" else None
+    if answer.code not in {"no-wheel", "python-unsupported"}:
+        return None
+    found = _without_file(question, keys, desk)
+    if found or answer.code == "no-wheel":
+        return found
+    line = next((each.text for each in question.requirements if each.key in keys), "the stack")
+    cause = "no release that the line admits does, by its Requires-Python or the tags of its wheels"
+    keys = (*keys, plan.stack.keys["python"])
+    return refusals.python_unsupported(line, plan.stack.python, cause, keys, listed)
 
 
 def _without_file(question: uv.Question, keys: tuple[str, ...], desk: Desk) -> Reason | None:
