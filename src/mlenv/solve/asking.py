@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlenv.backends import uv
+from mlenv.backends import uv, uv_answer
 from mlenv.errors import HostError, Reason
 from mlenv.host import disk, outage, process, tools
 
@@ -38,7 +38,9 @@ class Desk:
     """Shows a tool's own words, under ``--verbose``."""
 
 
-def ask(question: uv.Question, desk: Desk, *, offline: bool | None = None) -> tuple[uv.Answer, str]:
+def ask(
+    question: uv.Question, desk: Desk, *, offline: bool | None = None
+) -> tuple[uv_answer.Answer, str]:
     """Return what uv says to ``question``, and its canonical lock where it found one.
 
     Raises:
@@ -49,7 +51,7 @@ def ask(question: uv.Question, desk: Desk, *, offline: bool | None = None) -> tu
     with tools.scratch() as folder:
         disk.write(folder / uv.PROJECT, uv.project(question, version=tools.uv_version()).text)
         done = process.run(words, cwd=folder, seconds=SOLVE_SECONDS, inherit=passes)
-        answer = uv.answer(done.status, done.stderr, bare=_bare(question))
+        answer = uv_answer.answer(done.status, done.stderr, bare=_bare(question))
         if answer.kind == "broke":
             desk.tell(answer.text)
             if offline and not desk.offline:
@@ -70,7 +72,7 @@ def passes(name: str) -> bool:
     return uv.PASSED_ON.match(name) is not None
 
 
-def broken(answer: uv.Answer) -> HostError:
+def broken(answer: uv_answer.Answer) -> HostError:
     """Return what a breakdown of uv means for the user."""
     cause = answer.cause or "uv gave no reason"
     if answer.code == "network-off":

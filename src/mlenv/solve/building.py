@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from mlenv.backends import uv
+from mlenv.backends import uv_answer
 from mlenv.host import process, sources, tools
 from mlenv.solve.asking import broken, passes
 from mlenv.solve.repair import needs_build
@@ -38,7 +38,7 @@ def built(plan: Plan, package: Solved, artefact: Artefact, desk: Desk) -> Source
         words += ("--exclude-newer", plan.exclude_newer, str(archive))
         words += ("--offline",) if desk.offline else ()
         done = process.run(words, cwd=archive.parent, seconds=BUILD_SECONDS, inherit=passes)
-        answer = uv.answer(done.status, done.stderr)
+        answer = uv_answer.answer(done.status, done.stderr)
         if answer.kind == "broke" and answer.code != "solver-broke":
             raise broken(answer)  # what it is built with could not be fetched
         return done

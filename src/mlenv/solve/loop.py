@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import Requirement
 
 from mlenv.audit import Locked, audit, forbids
-from mlenv.backends import uv, uv_lock
+from mlenv.backends import uv, uv_answer, uv_lock
 from mlenv.errors import StackError
 from mlenv.machine import ARCHITECTURES
 from mlenv.plan.decide import plan
@@ -49,7 +49,7 @@ class _Heard:
     """One answer, with its question."""
 
     question: uv.Question
-    answer: uv.Answer
+    answer: uv_answer.Answer
     text: str
     packages: tuple[Solved, ...]
 
@@ -87,7 +87,7 @@ class _Loop:
     """Source packages that are taken, with what building them showed."""
     searching: bool
     """Whether source packages may still be met; it ends once it is known which to take."""
-    strict: tuple[uv.Question, uv.Answer] | None = None
+    strict: tuple[uv.Question, uv_answer.Answer] | None = None
     """The refusal that a prerelease might mend: something of the set may pin one."""
     first: StackError | None = None
     """The first refusal: where nothing else works either, it is what is told."""
@@ -144,7 +144,7 @@ class _Loop:
             return None
         return self.fitted(_Heard(question=question, answer=answer, text=text, packages=packages))
 
-    def asked(self, question: uv.Question) -> tuple[uv.Answer, str]:
+    def asked(self, question: uv.Question) -> tuple[uv_answer.Answer, str]:
         """Return uv's answer; from its cache where the same set was solved a moment ago.
 
         Only there: offline, a page that is missing from the cache looks like a package without
@@ -156,7 +156,7 @@ class _Loop:
                 return answer, text
         return ask(question, self.desk)
 
-    def refused(self, question: uv.Question, answer: uv.Answer) -> None:
+    def refused(self, question: uv.Question, answer: uv_answer.Answer) -> None:
         """Learn from a refusal what to ask next, or raise it where nothing is left."""
         if answer.code == "needs-build" and self.searching:
             self.searching = False
@@ -164,13 +164,15 @@ class _Loop:
         if self.strict is None:
             self.strict = (question, answer)
             return
-        said = self.strict if self.strict[0] == replace(question, prereleases=False) else None
+        # what is told is the first answer's; what conflicts, conflicts with prereleases too
+        same = self.strict[0] == replace(question, prereleases=False)
+        told = self.strict[1] if same else answer
         self.strict = None  # what is asked next is another question
         if self.unpinned():
             return
         if self.first and (self.bounds or not self.is_free(question)):
             raise self.first
-        self.first = self.first or explained(*(said or (question, answer)), self.desk, self.catalog)
+        self.first = self.first or explained(question, told, self.desk, self.catalog)
         toolkit = question.plan.toolkit
         if toolkit is None or not self.is_free(question):
             raise self.first

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlenv.backends import uv, uv_lock
+from packaging.utils import canonicalize_name
+
+from mlenv.backends import uv, uv_answer, uv_lock
 from mlenv.errors import Reason, StackError
 from mlenv.host import tools
 from mlenv.machine import ARCHITECTURES
@@ -20,17 +22,23 @@ if TYPE_CHECKING:
     from mlenv.solve.asking import Desk
 
 
-def explained(question: uv.Question, answer: uv.Answer, desk: Desk, catalog: Catalog) -> StackError:
+def explained(
+    question: uv.Question, answer: uv_answer.Answer, desk: Desk, catalog: Catalog
+) -> StackError:
     """Return a refusal as the smallest set of the user's own lines that cannot be together."""
     desk.tell(answer.text)
     desk.say("looking for the lines that conflict")
     keys = core(question, desk)
     fact = _fact(question, answer, keys, desk) if len(keys) == 1 else None
-    return StackError(fact) if fact else conflict(question, keys, _cause(question, answer, catalog))
+    return (
+        StackError(fact)
+        if fact
+        else conflict(question, keys, _cause(question, answer, keys, catalog))
+    )
 
 
 def _fact(
-    question: uv.Question, answer: uv.Answer, keys: tuple[str, ...], desk: Desk
+    question: uv.Question, answer: uv_answer.Answer, keys: tuple[str, ...], desk: Desk
 ) -> Reason | None:
     """Return the single fact about a single package that refuses a single line, if it is one."""
     plan = question.plan
@@ -95,14 +103,18 @@ def _and(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _cause(question: uv.Question, answer: uv.Answer, catalog: Catalog) -> str:
+def _cause(
+    question: uv.Question, answer: uv_answer.Answer, keys: tuple[str, ...], catalog: Catalog
+) -> str:
     toolkit = question.plan.toolkit
     majors = {name: cuda_major(name, catalog) or 0 for name in catalog.raw}
-    blamed = uv.majors_blamed(answer.text, {n: m for n, m in majors.items() if m})
+    blamed = uv_answer.majors_blamed(answer.text, {n: m for n, m in majors.items() if m})
     if toolkit is not None and blamed:
         package, major = blamed[0]
         return (
             f"what they need in common requires {package}, which is of CUDA {major}; "
             f"the toolkit is {toolkit}"
         )
-    return answer.cause
+    own = {canonicalize_name(uv.name(e.text)) for e in question.requirements if e.key in keys}
+    among = [fact for fact in answer.facts if {canonicalize_name(uv.name(w)) for w in fact} <= own]
+    return answer.cause or uv_answer.in_words(among[:2])
