@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SPEC = click.argument("spec", type=click.Path(path_type=Path, dir_okay=False), metavar="SPEC")
 SPECS = click.argument(
@@ -29,3 +33,13 @@ STRICT = click.option("--strict", is_flag=True, help="Exit with 6 where the verd
 UPGRADE = click.option(
     "-U", "--upgrade", is_flag=True, help="Lock at today's date, not at that of the former lock."
 )
+
+
+def job(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options that ``lock`` and ``build`` share."""
+    check = click.option(
+        "--check", is_flag=True, help="Write nothing; exit with 1 where a file is not up to date."
+    )
+    for option in reversed((OUT, TARGET, UPGRADE, check, OFFLINE, STRICT, JSON, VERBOSE)):
+        function = option(function)
+    return function
