@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mlenv.files import File
-from mlenv.image.steps import apt, environment, install, label, run
+from mlenv.image.steps import apt, environment, install, label, system
 from mlenv.layers import DEFAULT_INDEX, DEV, LAYERS, SOURCE, Slice, slices
 
 if TYPE_CHECKING:
@@ -167,13 +167,14 @@ def _variants(recipe: Recipe, lock: Lock, layers: Sequence[str]) -> tuple[str, .
 
 
 def _image(recipe: Recipe, stage: str, layers: Iterable[str]) -> str:
-    system = {"tini", *recipe.apt, *(COMPILER if recipe.compile else ())}
+    packages = {"tini", *recipe.apt, *(COMPILER if recipe.compile else ())}
     return "\n".join(
         (
             f"FROM start AS {stage}",
-            apt(system),
+            "ARG SOURCE_DATE_EPOCH",
+            apt(packages),
             "# Any user will do: home belongs to group 0, which a user that has no name is in.",
-            run((), _HOME),
+            system((), _HOME),
             "WORKDIR /home/ml",
             *(_copy(each) for each in ("build", *(f"layer-{name}" for name in layers))),
             "ENV HOME=/home/ml",
@@ -194,7 +195,7 @@ _HOME = (
 
 
 def _copy(stage: str) -> str:
-    return f"COPY --from={stage} /opt/venv /opt/venv"
+    return f"COPY --from={stage} /layer/ /"
 
 
 def _gpu(recipe: Recipe) -> list[str]:

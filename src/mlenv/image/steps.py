@@ -21,19 +21,22 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
 _UV = "bind,from=uv,source=/uv,target=/usr/local/bin/uv"
 _CACHE = "cache,target=/var/cache/uv,sharing=shared"
 _PIP = "uv pip install --no-deps --require-hashes"
-_NORMAL = (
-    "rm -f /opt/venv/.lock",
-    "chmod -R a+rX /opt/venv",
-    'find /opt/venv -exec touch -hd "@${SOURCE_DATE_EPOCH}" {} +',
-)
+_TOUCH = '-exec touch -hd "@${SOURCE_DATE_EPOCH}" {} +'
+_NORMAL = ("rm -f /opt/venv/.lock", "chmod -R a+rX /layer", f"find /layer {_TOUCH}")
 """Readable by every user, and no time in it that another build would not have."""
 
+_START = "start=$(($(date +%s) - 1))"
+_NEW = '-newermt "@${start}"'
 _APT_LEFT = (
-    "rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/ldconfig/aux-cache /var/log/apt",
-    "rm -f /var/log/dpkg.log /var/log/alternatives.log",
-    "rm -f /var/cache/debconf/*-old /var/lib/dpkg/*-old",
+    "find /var/lib/apt/lists /var/cache/apt -type f ! -name lock -delete",
+    rf"find /var/log /var/cache/ldconfig /var/cache/debconf /var/lib/dpkg -type f {_NEW} \
+        \( -path '/var/log/*' -o -name aux-cache -o -name '*-old' \) -exec truncate -s 0 {{}} +",
 )
-"""What apt leaves that nobody reads. Source: gcc twice, bit-identical after it, 2026-11-22."""
+"""What apt leaves that nobody reads.
+
+What the base may hold is emptied rather than removed: that something is gone is kept in a layer
+with the time of its going. Source: two builds of an image, compared on 2026-11-22.
+"""
 
 
 def label(key: str, text: str) -> str:
@@ -57,8 +60,30 @@ def run(mounts: Iterable[str], commands: Iterable[str]) -> str:
 
 
 def environment(python: str) -> str:
-    """Return the step that makes an empty environment for the Python of the base image."""
-    return run((_UV,), (f"uv venv --no-cache --python {python} /opt/venv", *_NORMAL))
+    """Return the step that makes an empty environment for the Python of the base image.
+
+    It lies below /layer, which is copied to /: a copy keeps the times of all that it brings, but
+    not that of the folder it copies to. Every path in it is one of /opt/venv.
+    """
+    commands = (
+        "mkdir -p /layer/opt/venv",
+        "ln -s /layer/opt/venv /opt/venv",
+        f"uv venv --no-cache --python {python} /opt/venv",
+    )
+    return run((_UV,), (*commands, *_NORMAL))
+
+
+def system(mounts: Iterable[str], commands: Iterable[str]) -> str:
+    """Return a RUN instruction that changes the system, and leaves no time of its own in it.
+
+    The stage must have SOURCE_DATE_EPOCH.
+    """
+    # The two that an engine mounts are read-only.
+    times = (
+        f"find /etc /home /opt /tmp /usr /var -xdev {_NEW} \\\n"
+        f"        ! -path /etc/hosts ! -path /etc/resolv.conf {_TOUCH}"
+    )
+    return run(mounts, (_START, *commands, times))
 
 
 def apt(packages: Iterable[str]) -> str:
@@ -72,7 +97,8 @@ def apt(packages: Iterable[str]) -> str:
         f'apt-get "$@" install -y --no-install-recommends {names}',
         *_APT_LEFT,
     )
-    return run(("secret,id=ca",), commands)
+    # Below a tmpfs: the place that a secret is mounted on does not stay behind in the layer.
+    return system(("tmpfs,target=/run", "secret,id=ca"), commands)
 
 
 def install(part: Slice, *, url: str | None, tools: File | None) -> str:
