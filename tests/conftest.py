@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="check",
         help="write: rewrite the golden folders, to be read as a diff",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "nightly" not in config.getoption("markexpr"):
+        late = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=late)
+        items[:] = [item for item in items if item not in late]
+
+
+def pytest_configure() -> None:
+    # Whoever runs the tests may have refreshed the catalog: they are about the shipped one.
+    os.environ["MLENV_CACHE_DIR"] = tempfile.mkdtemp(prefix="mlenv-tests-")
 
 
 @pytest.fixture(scope="session")

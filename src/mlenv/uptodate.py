@@ -1,7 +1,9 @@
 """Whether a folder is already what its spec gives: answered without solving or loading anything.
 
 Neither pydantic nor the catalog is needed for it: the digest of the spec's content, the versions
-of the tools and the hash of every file that was written stand in ``mlenv.lock``.
+of the tools, the time of the facts and the hash of every file that was written stand in
+``mlenv.lock``. Facts that are newer than the lock's ask for a new look; older ones do not, so a
+machine that has not refreshed its catalog takes the lock of one that has.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from mlenv import __version__
+from mlenv.catalog import kept
 from mlenv.files import LOCK_NAME, digest, sha256
 from mlenv.host import disk, tools
 
@@ -70,6 +73,7 @@ def _valid(folder: Path, content: str, *, recipe: bool) -> Mapping[str, Any] | N
         written = {each["path"]: each["sha256"] for each in lock["written"]}
         hashes = {each["sha256"] for each in lock["package"]}
         same = lock["spec-sha256"] == content and lock["schema"] == 1
+        same = same and str(lock["tools"]["catalog"]) >= kept.time_in_use()
     except (tomllib.TOMLDecodeError, KeyError, TypeError):
         return None
     if not same or made_by != tools.uv_version() or (recipe and _RECIPE not in written):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -23,7 +23,7 @@ CATALOG = load()
 FACTS = CATALOG.facts
 SCANNED = date.fromisoformat(CATALOG.scanned[:10])
 GROUPS = {
-    name: getattr(FACTS, name) for name in Facts.model_fields if name not in {"schema_", "schema"}
+    name: getattr(FACTS, name) for name in Facts.model_fields if name not in {"schema_", "review"}
 }
 
 
@@ -74,6 +74,7 @@ def test_every_fact_has_a_source_and_a_date_that_was() -> None:
         pytest.param("toolkit_driver", lambda row: row.toolkit, id="drivers of toolkits"),
         pytest.param("cudnn", lambda row: Version(row.first), id="cuDNN ranges"),
         pytest.param("host_gcc", lambda row: Version(row.first), id="compilers"),
+        pytest.param("forward_compatibility", lambda row: row.toolkit, id="forward compatibility"),
         pytest.param(
             "variant", lambda row: (row.framework, Version(row.version)), id="index variants"
         ),
@@ -89,15 +90,18 @@ def test_rows_are_unique_and_ascending(group: str, key: object) -> None:
     ("group", "key"),
     [
         pytest.param("architecture", lambda row: row.capability, id="GPU architectures"),
-        pytest.param("gpu", lambda row: row.capability, id="GPU products"),
+        pytest.param("gpu", lambda row: (row.capability, row.brand), id="GPU products"),
+        pytest.param("base_gate", lambda row: (row.toolkit, row.brands), id="gates of base images"),
+        pytest.param(
+            "conda_variant",
+            lambda row: (row.channel, row.framework, row.versions),
+            id="builds of conda channels",
+        ),
         pytest.param("base", lambda row: row.reference, id="base images"),
         pytest.param(
             "code",
             lambda row: (row.package, row.architecture, row.versions, row.toolkits),
             id="GPU code",
-        ),
-        pytest.param(
-            "forward_compatibility", lambda row: row.toolkit_major, id="forward compatibility"
         ),
     ],
 )
@@ -105,6 +109,78 @@ def test_rows_are_unique(group: str, key: object) -> None:
     assert callable(key)
     found = [key(row) for row in GROUPS[group]]
     assert len(found) == len(set(found))
+
+
+def test_every_group_has_a_date_by_which_somebody_looks_again() -> None:
+    groups = {name.replace("_", "-") for name in GROUPS} | {"framework"}
+    assert set(FACTS.review) == groups
+    for group, by in FACTS.review.items():
+        looked = [row.checked for row in GROUPS.get(group.replace("-", "_"), ())]
+        assert all(each < by for each in looked)
+
+
+def test_a_fact_that_nobody_looked_at_again_is_stale_from_the_day_after() -> None:
+    first = min(FACTS.review.values())
+    assert FACTS.stale(first) == ()
+    late = FACTS.stale(first + timedelta(days=1))
+    assert late == tuple(sorted(each for each in FACTS.review.items() if each[1] == first))
+
+
+@pytest.mark.nightly
+def test_no_fact_is_stale_today() -> None:
+    assert FACTS.stale(datetime.now(UTC).date()) == ()
+
+
+def test_gates_and_forward_compatibility_speak_of_the_same_images() -> None:
+    gates = {row.toolkit for row in FACTS.base_gate}
+    assert gates == {row.toolkit for row in FACTS.forward_compatibility}
+    clauses = [(row.branches, row.brands) for row in FACTS.base_gate]
+    clauses += [(row.branches, row.brands) for row in FACTS.forward_compatibility]
+    for branches, brands in clauses:
+        assert list(branches) == sorted(set(branches))
+        assert list(brands) == sorted(set(brands))
+    for row in FACTS.forward_compatibility:
+        admitted = {
+            branch
+            for gate in FACTS.base_gate
+            if gate.toolkit == row.toolkit and "data-centre" in gate.brands
+            for branch in gate.branches
+        }
+        assert admitted == set(row.branches)
+        assert not {"geforce", "titan"} & set(row.brands)
+
+
+def test_no_two_conda_rows_speak_of_one_release() -> None:
+    for each in CATALOG.releases("torch"):
+        own = [r for r in FACTS.conda_variant if each.version in SpecifierSet(r.versions)]
+        assert len(own) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "brand"),
+    [
+        pytest.param("A100", "data-centre", id="a data-centre GPU"),
+        pytest.param("NVIDIA GeForce RTX 4090", "geforce", id="a GeForce"),
+        pytest.param("TITAN RTX", "titan", id="a TITAN"),
+        pytest.param("RTX A6000", "professional", id="a workstation GPU"),
+        pytest.param("Jetson AGX Orin", "jetson", id="a Jetson"),
+        pytest.param("GB10", None, id="one of which nobody says"),
+    ],
+)
+def test_brand_of_a_gpu(name: str, brand: str | None) -> None:
+    row = CATALOG.gpu(name)
+    assert row is not None
+    assert row.brand == brand
+
+
+@pytest.mark.parametrize(
+    ("capability", "brand"),
+    [("9.0", "data-centre"), ("7.0", None), ("12.1", None), ("8.9", None)],
+)
+def test_brand_of_an_architecture_where_all_products_share_it(
+    capability: str, brand: str | None
+) -> None:
+    assert CATALOG.brand(Arch.parse(capability)) == brand
 
 
 def test_driver_floors_leave_no_toolkit_out_and_overlap_nowhere() -> None:

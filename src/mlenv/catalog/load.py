@@ -5,8 +5,6 @@ Reading takes about 20 ms; a package's rows are made and checked when somebody a
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -17,17 +15,26 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
+from pydantic import ValidationError
 
+from mlenv.catalog import kept
 from mlenv.catalog.rows import Facts, Framework, FrameworkRow, Release, VersionedRelease
+from mlenv.cuda import Cuda
+from mlenv.errors import HostError
+from mlenv.host import disk
 from mlenv.machine import Glibc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from packaging.version import Version
 
-    from mlenv.catalog.rows import BaseImage, GpuNames, Variant
-    from mlenv.cuda import Code, Cuda
+    from mlenv.catalog.kept import Document
+    from mlenv.catalog.rows import BaseImage, Brand, GpuNames, Variant
+    from mlenv.cuda import Arch, Code
+    from mlenv.errors import Reason
 
 _DATA = "mlenv.catalog.data"
 
@@ -41,6 +48,10 @@ class Catalog:
     source: str
     raw: Mapping[str, Mapping[str, Any]] = field(repr=False)
     """Package -> version -> row, not yet checked."""
+    indexed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """Framework -> version -> architecture -> toolkits, as the framework's own index shows them."""
+    damaged: Reason | None = field(default=None, repr=False)
+    """Why the refreshed catalog is not used, where there is one."""
     _made: dict[str, tuple[VersionedRelease, ...]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -63,10 +74,14 @@ class Catalog:
         """Return the final releases of ``package``, ascending; empty if it is not catalogued."""
         name = canonicalize_name(package)
         if name not in self._made:
-            rows = [
-                VersionedRelease(name, text, Release.model_validate(row))
-                for text, row in self.raw.get(name, {}).items()
-            ]
+            try:
+                rows = [
+                    VersionedRelease(name, text, Release.model_validate(row))
+                    for text, row in self.raw.get(name, {}).items()
+                ]
+            except (ValidationError, InvalidVersion) as error:
+                cause = f"a row of {name} is wrong"
+                raise HostError(kept.damaged(kept.ROWS, cause)) from error
             self._made[name] = tuple(sorted(rows, key=lambda each: each.version))
         return self._made[name]
 
@@ -78,8 +93,18 @@ class Catalog:
         owners = (row for row in self.frameworks.values() if wanted in row.distribution.values())
         return next(owners, None)
 
-    def variants(self, framework: str, version: Version) -> tuple[tuple[Cuda, ...], str]:
-        """Return the toolkits on the framework's own index, and the source of that."""
+    def variants(
+        self, framework: str, version: Version, architecture: str = "x86_64"
+    ) -> tuple[tuple[Cuda, ...], str]:
+        """Return the toolkits on the framework's own index, and the source of that.
+
+        What was read off the index counts before curated rows, which are about x86_64 alone.
+        """
+        if rows := self.indexed.get(framework):
+            found = rows.get(version.base_version, {}).get(architecture, ())
+            return tuple(Cuda.parse(each) for each in found), f"its own index, {self.cited}"
+        if architecture != "x86_64":
+            return (), ""
         row = self._variants.get((framework, version.base_version))
         return (row.toolkits, row.cited) if row else ((), "")
 
@@ -103,13 +128,19 @@ class Catalog:
 
     def gpu(self, name: str) -> GpuNames | None:
         """Return the row of a product name; case, vendor and dashes do not count."""
-        wanted = _product(name)
-        for row in self.facts.gpu:
-            for each in row.names:
-                pattern = re.escape(_product(each)).replace("xx", r"\d\d")
-                if re.fullmatch(pattern, wanted):
-                    return row
-        return None
+        wanted = _product(name).replace("xx", "")  # a pattern is no product
+        series = re.sub(r"(?<=\d)\d\d(?!\d)", "xx", wanted)  # RTX 4090 is of the RTX 40xx
+        return self._products.get(wanted) or self._products.get(series)
+
+    @cached_property
+    def _products(self) -> Mapping[str, GpuNames]:
+        rows = reversed(self.facts.gpu)  # the first row of a name counts
+        return {_product(each): row for row in rows for each in row.names}
+
+    def brand(self, capability: Arch) -> Brand | None:
+        """Return the brand of every product with a compute capability; None where they differ."""
+        found = {row.brand for row in self.facts.gpu if row.capability == capability}
+        return found.pop() if len(found) == 1 else None
 
     def gpu_names(self) -> tuple[str, ...]:
         """Return all product names, as rows write them."""
@@ -137,7 +168,36 @@ def _toml(name: str) -> dict[str, Any]:
 
 @cache
 def load() -> Catalog:
-    """Return the catalog that mlenv is shipped with."""
-    packed = resources.files(_DATA).joinpath("packages.json.gz").read_bytes()
-    document = json.loads(gzip.decompress(packed))
-    return Catalog(scanned=document["scanned"], source=document["source"], raw=document["packages"])
+    """Return the refreshed catalog where there is one to be used, else that of this mlenv."""
+    found, damage = kept.refreshed()
+    if found is None:
+        return shipped(damaged=damage)
+    return of(found)
+
+
+def shipped(*, damaged: Reason | None = None) -> Catalog:
+    """Return the catalog that mlenv is shipped with; ``damaged`` is why no other is used."""
+    return of(kept.shipped(), damaged=damaged)
+
+
+def opened(path: Path) -> Catalog:
+    """Return the catalog in a file of rows.
+
+    Raises:
+        HostError: ``disk-failed``; also where it holds something else.
+    """
+    try:
+        return of(kept.unpacked(disk.contents(path)))
+    except kept.DamagedError as error:
+        raise disk.refused(path, str(error), "name a packages.json.gz") from error
+
+
+def of(document: Document, *, damaged: Reason | None = None) -> Catalog:
+    """Return a document as a catalog."""
+    return Catalog(
+        scanned=document.scanned,
+        source=document.source,
+        raw=document.packages,
+        indexed=document.variants,
+        damaged=damaged,
+    )

@@ -2,20 +2,114 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlenv.cli import options
+from mlenv.errors import Exit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlenv.catalog.load import Catalog
+    from mlenv.catalog.news import News
     from mlenv.catalog.rows import VersionedRelease
+    from mlenv.refresh import Renewed
 
 
 @click.group()
 def command() -> None:
-    """Show the facts that decisions rest on."""
+    """Show and renew the facts that decisions rest on."""
+
+
+@command.command(epilog="Example: mlenv catalog refresh")
+@click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
+@click.option("--anew", is_flag=True, help="Read every wheel again, not only the new ones.")
+@options.OFFLINE
+@options.JSON
+def refresh(packages: tuple[str, ...], *, anew: bool, offline: bool, as_json: bool) -> int:
+    """Renew the facts from what the package index publishes now; without PACKAGE, all of them.
+
+    The result lies in the cache (MLENV_CACHE_DIR moves it) and is used from then on. It is read
+    from pages, metadata and a few kilobytes of new wheels; no wheel is downloaded.
+    """
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 (loaded when used)
+
+    from mlenv import refresh as room  # noqa: PLC0415
+    from mlenv.catalog import kept, news  # noqa: PLC0415
+    from mlenv.cli import opening, words  # noqa: PLC0415
+
+    former = opening.catalog()
+    order = room.Order(
+        index=room.default_index(),
+        now=opening.now(),
+        packages=tuple(dict.fromkeys(canonicalize_name(each) for each in packages)),
+        anew=anew,
+    )
+    with opening.desk(offline=offline, verbose=False, indexes={}) as desk:
+        found = room.refresh(former, desk, order)
+        path = kept.write(found.document)
+    words.show_reasons(found.warnings, "warning")
+    told = news.news(former.raw, found.document.packages)
+    told += news.offered(former.indexed, found.document.variants)
+    if as_json:
+        words.emit(_renewed(found, told, str(path)))
+        return 0
+    _tell(told)
+    click.echo(f"{path}: facts of {found.document.scanned}")
+    words.say(f"read {found.pages} pages and {found.wheels} wheels")
+    return 0
+
+
+@command.command(epilog="Example: mlenv catalog diff")
+@click.argument("old", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@options.JSON
+def diff(old: Path | None, *, as_json: bool) -> int:
+    """Say what is new in the facts in use since OLD; without it, since those of this mlenv.
+
+    OLD is a packages.json.gz. Exits with 1 where anything differs.
+    """
+    from mlenv.catalog import news  # noqa: PLC0415 (loaded when used)
+    from mlenv.catalog.load import opened, shipped  # noqa: PLC0415
+    from mlenv.cli import opening, words  # noqa: PLC0415
+
+    before, after = shipped() if old is None else opened(old), opening.catalog()
+    told = news.news(before.raw, after.raw) + news.offered(before.indexed, after.indexed)
+    if as_json:
+        words.emit(
+            {
+                "before": before.scanned,
+                "after": after.scanned,
+                "same": not told,
+                "news": [asdict(each) for each in told],
+            }
+        )
+    else:
+        _tell(told)
+    return Exit.FAILED if told else Exit.DONE
+
+
+def _tell(told: Sequence[News]) -> None:
+    for each in told:
+        click.echo(each.text)
+    if not told:
+        click.echo("nothing new")
+
+
+def _renewed(found: Renewed, told: Sequence[News], path: str) -> dict[str, Any]:
+    from mlenv.cli import words  # noqa: PLC0415 (loaded when used)
+
+    return {
+        "file": path,
+        "scanned": found.document.scanned,
+        "pages": found.pages,
+        "wheels": found.wheels,
+        "news": [asdict(each) for each in told],
+        "warnings": [words.reason(each) for each in found.warnings],
+    }
 
 
 @command.command(epilog="Example: mlenv catalog show torch")
@@ -27,10 +121,9 @@ def show(package: str | None, *, everything: bool, as_json: bool) -> int:
 
     Python, CUDA and GPU columns are those of the linux/amd64 wheel.
     """
-    from mlenv.catalog.load import load  # noqa: PLC0415 (loaded when used)
-    from mlenv.cli import words  # noqa: PLC0415
+    from mlenv.cli import opening, words  # noqa: PLC0415 (loaded when used)
 
-    catalog = load()
+    catalog = opening.catalog()
     if package is None:
         _overview(catalog, as_json=as_json)
         return 0

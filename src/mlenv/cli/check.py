@@ -22,7 +22,6 @@ def command(specs: tuple[Path, ...], target: str | None, *, as_json: bool, stric
     Nothing is solved, fetched or written. `unknown` is said where no fact settles it.
     """
     from mlenv.build.verdict import Order, check  # noqa: PLC0415 (loaded when used)
-    from mlenv.catalog.load import load  # noqa: PLC0415
     from mlenv.cli import opening, words  # noqa: PLC0415
     from mlenv.errors import Exit, MlenvError  # noqa: PLC0415
 
@@ -31,7 +30,7 @@ def command(specs: tuple[Path, ...], target: str | None, *, as_json: bool, stric
         try:
             spec = opening.spec_file(path)
             order = Order(out=path.parent, today=opening.today(), target=target)
-            found = check(spec, load(), order)
+            found = check(spec, opening.catalog(), order)
         except MlenvError as error:
             words.show_reasons(error.reasons, "error")
             documents.append(words.failure(str(path), error.reasons))

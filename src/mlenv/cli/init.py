@@ -40,7 +40,6 @@ def command(  # noqa: PLR0913, PLR0917 (its options)
 ) -> int:
     """Write a spec called NAME from flags, and say whether it can run."""
     from mlenv.build.verdict import Order, check  # noqa: PLC0415 (loaded when used)
-    from mlenv.catalog.load import load  # noqa: PLC0415
     from mlenv.cli import opening, words  # noqa: PLC0415
     from mlenv.host import disk  # noqa: PLC0415
     from mlenv.spec.parse import parse_spec  # noqa: PLC0415
@@ -48,7 +47,7 @@ def command(  # noqa: PLR0913, PLR0917 (its options)
     place = file or Path(f"{name}.toml")
     text = _text(name, python, frameworks, cuda, packages, gpus, driver)
     parsed = parse_spec(text, origin=str(place))
-    found = check(parsed, load(), Order(out=Path("images"), today=opening.today()))
+    found = check(parsed, opening.catalog(), Order(out=Path("images"), today=opening.today()))
     if place.exists() and not force:
         raise click.UsageError(f"{place} is there already; --force overwrites it.")
     disk.write(place, text)

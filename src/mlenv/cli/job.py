@@ -72,7 +72,6 @@ class Job:
     def _anew(self, path: Path) -> tuple[dict[str, Any], Exit]:
         from mlenv.build.job import build  # noqa: PLC0415 (not for a no-op)
         from mlenv.build.verdict import Order  # noqa: PLC0415
-        from mlenv.catalog.load import load  # noqa: PLC0415
 
         spec = opening.spec_file(path)
         words.noted_unbuilt(spec)
@@ -86,7 +85,7 @@ class Job:
         )
         indexes = {alias: each.url for alias, each in spec.spec.indexes.items()}
         with opening.desk(offline=self.offline, verbose=self.verbose, indexes=indexes) as desk:
-            found = build(spec, load(), desk, order)
+            found = build(spec, opening.catalog(), desk, order)
         for each in found:
             words.show(each, quiet=self.as_json)
         if not self.as_json:

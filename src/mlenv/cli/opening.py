@@ -6,6 +6,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Self
 
 from mlenv.cli import words
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.status import Status
 
+    from mlenv.catalog.load import Catalog
     from mlenv.solve.asking import Desk
     from mlenv.spec.parse import SpecFile
 
@@ -28,6 +30,22 @@ PATIENCE_SECONDS = 1.0
 def today() -> str:
     """Return the beginning of this day, RFC 3339, UTC."""
     return f"{datetime.now(UTC).date()}T00:00:00Z"
+
+
+def now() -> str:
+    """Return this second, RFC 3339, UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@cache
+def catalog() -> Catalog:
+    """Return the facts in use; where the refreshed ones are damaged, say so once."""
+    from mlenv.catalog.load import load  # noqa: PLC0415 (pydantic stays out of a no-op)
+
+    found = load()
+    if found.damaged is not None:
+        words.show_reasons([found.damaged], "warning")
+    return found
 
 
 def read(path: Path) -> str:

@@ -44,9 +44,17 @@ def text(path: Path) -> str:
     Raises:
         HostError: ``disk-failed``; also where it is no UTF-8.
     """
+    return _decoded(path, contents(path))
+
+
+def contents(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        HostError: ``disk-failed``.
+    """
     with spoken(path):
-        data = path.read_bytes()
-    return _decoded(path, data)
+        return path.read_bytes()
 
 
 def read(folder: Path, names: Iterable[str]) -> dict[str, str]:

@@ -42,10 +42,13 @@ THREADS = 16
 PAGE_BYTES = 64 << 20
 """The longest page of an index that is taken."""
 
+FILE_BYTES = 16 << 30
+
 _TRIES = 3
 _TIMEOUT_SECONDS = (10.0, 30.0)
 _BACKOFF_SECONDS = 0.3
 _PATIENCE_SECONDS = 5.0
+_SLOWEST = 4096
 _PASSING = frozenset({429, 500, 502, 503, 504})
 _NO_SUFFIX = frozenset({400, 405, 416, 501})
 """What servers answer that serve ranges, though none from the end."""
@@ -264,9 +267,11 @@ class Web:
 
 
 def _bounded(url: str, answer: requests.Response, limit: int) -> Iterator[bytes]:
-    total = 0
+    total, began = 0, time.monotonic()
     for chunk in answer.iter_content(_CHUNK_BYTES):
         total += len(chunk)
+        if total < (time.monotonic() - began - _PATIENCE_SECONDS) * _SLOWEST:
+            raise outage.failed(url, f"it answers with less than {_SLOWEST} bytes a second")
         if total > limit:
             raise outage.failed(url, f"it answered with more than {limit} bytes")
         yield chunk
@@ -275,7 +280,7 @@ def _bounded(url: str, answer: requests.Response, limit: int) -> Iterator[bytes]
 def _saved(answer: requests.Response, file: IO[bytes], path: Path) -> str:
     """Write the body of ``answer`` to ``file``; return its SHA-256."""
     digest = hashlib.sha256()
-    for chunk in answer.iter_content(_CHUNK_BYTES):
+    for chunk in _bounded(answer.url, answer, FILE_BYTES):
         digest.update(chunk)
         with disk.spoken(path):
             file.write(chunk)

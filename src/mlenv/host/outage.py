@@ -31,6 +31,10 @@ class AbsentError(HostError):
     """The server has no such page or file: it answered 404 or 410."""
 
 
+class DeniedError(HostError):
+    """The server gives it to others, or lists nothing at all: it answered 401 or 403."""
+
+
 def shown(url: str) -> str:
     """Return ``url`` without its user, its password, its query and its fragment."""
     parts = split(url)
@@ -64,7 +68,7 @@ def of_status(url: str, status: int) -> HostError:
     known = {each.value: each.phrase for each in HTTPStatus}
     cause = f"the server answered {status} {known.get(status, '')}".rstrip()
     if status in _DENIED:
-        return failed(url, cause, _CREDENTIALS)
+        return failed(url, cause, _CREDENTIALS, DeniedError)
     if status in _ABSENT:
         return failed(url, cause, f"{_URL} and the name", AbsentError)
     return failed(url, cause)

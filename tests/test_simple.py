@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from mlenv.backends import simple
+from mlenv import simple
 
 JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "text/html; charset=utf-8"
@@ -41,7 +41,8 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def test_json_and_html_say_the_same() -> None:
-    one = simple.files(JSON, json.dumps({"meta": {}, "files": ROWS}))
+    rows = [{**row, "url": f"../{row['filename']}"} for row in ROWS]
+    one = simple.files(JSON, json.dumps({"meta": {}, "files": rows}))
     two = simple.files(HTML, page(ROWS))
     assert one == two
     assert [(str(e.version), e.wheel, e.yanked) for e in one] == [
