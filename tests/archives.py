@@ -141,12 +141,15 @@ def wheel(
     *,
     tag: str = "py3-none-any",
     requires_python: str = ">=3.9",
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
     extras: Sequence[str] = (),
 ) -> Artefact:
     """Return a wheel that installs; without ``files`` it is a module that knows its version."""
     module = {f"{canonicalize_name(name).replace('-', '_')}.py": f'__version__ = "{version}"\n'}
-    contents = {path: text.encode() for path, text in (module if files is None else files).items()}
+    contents = {
+        path: text if isinstance(text, bytes) else text.encode()
+        for path, text in (module if files is None else files).items()
+    }
     metadata = core_metadata(name, version, requires, requires_python, extras)
     return _artefact(
         name, version, pack_wheel(name, version, tag, metadata, contents), metadata, requires_python

@@ -54,7 +54,7 @@ def folder(
     lock = Lock(
         name=plan.stack.spec.name,
         backend="uv",
-        verdict=plan.verdict,
+        verdict=solution.verdict,
         spec_sha256=spec_sha256,
         artefacts_sha256=artefacts_sha256(packages),
         exclude_newer=plan.exclude_newer,

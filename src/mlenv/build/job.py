@@ -10,7 +10,7 @@ from mlenv.build.verdict import Order, Outcome, chosen, failed, former_lock
 from mlenv.errors import HostError, MlenvError, Reason, UsageError
 from mlenv.files import LOCK_NAME, difference
 from mlenv.host import disk, tools
-from mlenv.plan.decide import Wish
+from mlenv.plan.decide import Wish, plan
 from mlenv.solve.loop import solve
 
 if TYPE_CHECKING:
@@ -25,17 +25,20 @@ if TYPE_CHECKING:
     from mlenv.spec.stack import Stack
 
 
-def unbuilt(spec: SpecFile) -> None:
+def unbuilt(spec: SpecFile, *, recipe: bool) -> None:
     """Raise ``not-built-yet`` for what the spec asks and this mlenv cannot do.
+
+    What only the image is to hold stops no lock: only a ``recipe`` would leave it out.
 
     Raises:
         UsageError: one reason for each such line.
     """
     image = spec.spec.image
+    compat, nvcc = recipe and image.cuda_compat, recipe and image.compile == "nvcc"
     asked = [
         (spec.spec.backend == "conda", "backend", 'backend = "conda"', 'backend = "uv"'),
-        (image.cuda_compat, "image.cuda-compat", "cuda-compat = true", "cuda-compat = false"),
-        (image.compile == "nvcc", "image.compile", 'compile = "nvcc"', "compile = true"),
+        (compat, "image.cuda-compat", "cuda-compat = true", "cuda-compat = false"),
+        (nvcc, "image.compile", 'compile = "nvcc"', "compile = true"),
     ]
     found = [_unbuilt(spec, *words) for wanted, *words in asked if wanted]
     if found:
@@ -56,7 +59,8 @@ def _unbuilt(spec: SpecFile, key: str, line: str, instead: str) -> Reason:
 
 def build(spec: SpecFile, catalog: Catalog, desk: Desk, order: Order) -> tuple[Outcome, ...]:
     """Solve every target that is asked for, and write the folders of the good ones."""
-    unbuilt(spec)
+    if spec.spec.backend != "conda":  # else the facts may refuse it, and then that is the answer
+        unbuilt(spec, recipe=order.recipe)
     return tuple(_one(spec, stack, catalog, desk, order) for stack in chosen(spec, order.target))
 
 
@@ -65,14 +69,18 @@ def _one(spec: SpecFile, stack: Stack, catalog: Catalog, desk: Desk, order: Orde
     former = former_lock(place)
     date = _date(spec, former, order)
     wish = Wish(exclude_newer=date)
+    recipe = order.recipe or _has_recipe(former)
     try:
+        if stack.backend == "conda":
+            plan(stack, catalog, wish)
+        unbuilt(spec, recipe=recipe)
         solution = solve(stack, catalog, wish, desk)
         made = folder(
             solution,
             catalog,
             spec_sha256=spec.sha256,
             uv_version=tools.uv_version(),
-            recipe=order.recipe or _has_recipe(former),
+            recipe=recipe,
         )
         changed = _write(made, place, former, order, date)
     except MlenvError as error:

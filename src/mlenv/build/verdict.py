@@ -6,19 +6,24 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from packaging.utils import canonicalize_name
+
+from mlenv.catalog.carriers import carrier
 from mlenv.errors import Exit, MlenvError, Reason, StackError, UsageError
 from mlenv.files import LOCK_NAME
 from mlenv.host import disk
 from mlenv.lock import Lock, parse_lock
-from mlenv.plan.decide import Wish, plan
+from mlenv.plan import refusals
+from mlenv.plan.decide import Wish, judged, plan
+from mlenv.plan.model import Plan
 from mlenv.plan.nearest import nearest
 from mlenv.spec.stack import stacks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlenv.catalog.load import Catalog
-    from mlenv.plan.model import Plan
     from mlenv.spec.parse import SpecFile
     from mlenv.spec.stack import Stack
 
@@ -100,9 +105,25 @@ def check(spec: SpecFile, catalog: Catalog, order: Order) -> tuple[Outcome, ...]
         except MlenvError as error:
             found.append(failed(spec, stack, error, catalog, wish))
             continue
-        warnings = tuple(spec.places(each) for each in planned.warnings)
-        found.append(Outcome(stack=stack, verdict=planned.verdict, warnings=warnings, plan=planned))
+        open_ = tuple(_open(stack, planned))
+        warnings = tuple(spec.places(each) for each in (*planned.warnings, *open_))
+        verdict: Verdict = "unknown" if open_ else planned.verdict
+        found.append(Outcome(stack=stack, verdict=verdict, warnings=warnings, plan=planned))
     return tuple(found)
+
+
+def _open(stack: Stack, planned: Plan) -> Iterator[Reason]:
+    """Yield what only a solve can tell: what comes with CUDA code, its needs and its binaries."""
+    for asked in stack.packages:
+        name = canonicalize_name(asked.requirement.name)
+        row = carrier(name)
+        if row is None or row.kernels != "compiled" or planned.cpu:
+            continue
+        yield refusals.fact_unknown(
+            f"what {name} brings along, and which libraries it was linked to, only a solve tells",
+            "its wheels hold CUDA code of their own, and the catalog has not looked into them",
+            (asked.key,),
+        )
 
 
 def failed(
@@ -112,13 +133,21 @@ def failed(
     if isinstance(error, UsageError):
         raise UsageError(*(spec.places(each) for each in error.reasons)) from None
     reasons = [spec.places(each) for each in error.reasons]
-    if isinstance(error, StackError) and len(reasons) == 1:
+    facts = judged(stack, catalog, wish)
+    planned = facts if isinstance(facts, Plan) else None
+    if isinstance(error, StackError):
         reasons[0] = replace(reasons[0], nearest=nearest(stack, catalog, wish))
+        # what the facts allow and yet cannot be, a solver has spoken against
+        known: Verdict | None = "impossible"
+    else:  # the index is out of reach: what the facts alone say, and not that it was solved
+        reached = any(each.code.startswith("network-") for each in error.reasons)
+        known = planned.verdict if planned and reached else None
     return Outcome(
         stack=stack,
-        verdict="impossible" if isinstance(error, StackError) else None,
+        verdict=known,
         reasons=tuple(reasons),
-        solved=any(each.code == "no-solution" for each in error.reasons),
+        plan=planned if known != "impossible" else None,
+        solved=known == "impossible" and planned is not None,
     )
 
 

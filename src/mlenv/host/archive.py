@@ -39,7 +39,8 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _UTF8 = 0x800
 _ZIP64 = 1
-_STORED, _DEFLATED = 0, 8
+STORED, DEFLATED = 0, 8
+"""The methods that a wheel may pack its files with."""
 
 
 class BrokenError(Exception):
@@ -228,21 +229,35 @@ def _runs(
         yield start, stop, names
 
 
-def _member(source: Source, name: str, entry: Entry) -> bytes:
-    header = _LOCAL.unpack(source.part(entry.offset, entry.offset + _LOCAL.size))
-    if header[0] != b"PK\3\4":
+def lead(head: memoryview | bytes, name: str) -> int:
+    """Return how many bytes of ``head``, where an entry's offset points, lie before its content.
+
+    Raises:
+        BrokenError: no file begins there.
+    """
+    if len(head) < _LOCAL.size or bytes(head[:4]) != b"PK\3\4":
         raise BrokenError(f"{name} does not begin where its directory says")
-    start = entry.offset + _LOCAL.size + header[9] + header[10]
+    header = _LOCAL.unpack_from(head)
+    return int(_LOCAL.size + header[9] + header[10])
+
+
+def unknown_method(name: str, entry: Entry) -> BrokenError:
+    """Return what is said of a file that is packed otherwise than wheels are."""
+    return BrokenError(f"{name} is packed with method {entry.method}, which no wheel may use")
+
+
+def _member(source: Source, name: str, entry: Entry) -> bytes:
+    start = entry.offset + lead(source.part(entry.offset, entry.offset + _LOCAL.size), name)
     packed = source.part(start, start + entry.packed)
-    if entry.method == _STORED:
+    if entry.method == STORED:
         data = bytes(packed)
-    elif entry.method == _DEFLATED:
+    elif entry.method == DEFLATED:
         try:
             data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.size + 1)
         except zlib.error as error:
             raise BrokenError(f"{name} is damaged ({error})") from error
     else:
-        raise BrokenError(f"{name} is packed with method {entry.method}, which no wheel may use")
+        raise unknown_method(name, entry)
     if len(data) != entry.size or zlib.crc32(data) != entry.crc:
         raise BrokenError(f"{name} is damaged (its checksum differs)")
     return data

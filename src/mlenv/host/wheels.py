@@ -74,7 +74,7 @@ def read(web: Web, cache: Path, *, url: str, sha256: str, want: Iterable[str] = 
     """
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise _unreadable(url, "the index gives no SHA-256 for it")
-    path = cache / "wheels" / sha256[:2] / f"{sha256}.json.gz"
+    path = beside(cache, sha256, "json.gz")
     wanted = frozenset(want)
     known = _cached(path)
     if known is None or not wanted & known.entries.keys() <= known.contents.members.keys():
@@ -87,6 +87,22 @@ def read(web: Web, cache: Path, *, url: str, sha256: str, want: Iterable[str] = 
         _keep(path, known)
     members = {name: text for name, text in known.contents.members.items() if name in wanted}
     return replace(known.contents, members=members)
+
+
+def beside(cache: Path, sha256: str, what: str) -> Path:
+    """Return where something about a wheel is kept, for ever."""
+    return cache / "wheels" / sha256[:2] / f"{sha256}.{what}"
+
+
+def entries(cache: Path, sha256: str) -> Mapping[str, archive.Entry]:
+    """Return path as installed -> where it lies, of a wheel that was read before; else nothing."""
+    known = _cached(beside(cache, sha256, "json.gz"))
+    return known.entries if known else {}
+
+
+def unreadable(url: str, error: archive.BrokenError) -> HostError:
+    """Return what a wheel that is no such archive means for the user."""
+    return _unreadable(url, str(error))
 
 
 def _fresh(web: Web, url: str, wanted: frozenset[str]) -> _Known:

@@ -5,6 +5,7 @@ What a refusal is called to a person is said in ``refusal``.
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ SOLVE_SECONDS = 900.0
 """The longest a solve may take; the slowest seen cold was 7 s."""
 AT_ONCE = 4
 """Solves that run side by side while the conflicting lines are looked for."""
+
+_LACKING = re.compile(r"no versions? of|not found|unavailable|not available")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,20 +99,33 @@ def broken(answer: uv_answer.Answer) -> HostError:
 def core(question: uv.Question, desk: Desk) -> tuple[str, ...]:
     """Return the keys of a minimal set of the user's lines that uv refuses.
 
-    A deletion filter: one line after the other is left out, and stays out where the rest is still
-    refused. Every line is left out once online first, side by side, so that the offline solves
-    that follow find all metadata; else a missing page would look like a conflict.
+    Every line is left out once, side by side: one without which the rest can be solved is in every
+    conflicting set. Where these lines alone are refused they are the answer; else a deletion
+    filter: one line after the other is left out, and stays out where the rest is still refused.
+
+    From uv's cache alone where that surely knows enough; else every line is left out online first,
+    so that the offline solves that follow find all metadata.
     """
     every = _keys(question)
     if len(every) < 2:
         return every
+    sides = [set(every) - {key} for key in every]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        without = list(pool.map(lambda key: _refused(question, set(every) - {key}, desk), every))
-    # a line without which the rest can be solved is in every conflicting set
-    needed = {key for key, refused in zip(every, without, strict=True) if not refused}
+        without = list(pool.map(lambda side: _cached(question, side, desk), sides))
+        known = None not in without
+        if not known:
+            without = list(pool.map(lambda side: _refused(question, side, desk), sides))
+
+    def refused(keys: set[str]) -> bool:
+        found = _cached(question, keys, desk, known=not known)
+        return _refused(question, keys, desk) if found is None else found
+
+    needed = {key for key, each in zip(every, without, strict=True) if not each}
+    if needed and refused(needed):
+        return tuple(key for key in every if key in needed)
     kept = set(every)
     for key in every:
-        if key not in needed and _refused(question, kept - {key}, desk, offline=True):
+        if key not in needed and refused(kept - {key}):
             kept -= {key}
     return tuple(key for key in every if key in kept)
 
@@ -126,13 +142,26 @@ def _keys(question: uv.Question) -> tuple[str, ...]:
     return tuple(sorted(written, key=lambda key: (key not in stack.keys.values(), key)))
 
 
-def _refused(question: uv.Question, keys: set[str], desk: Desk, *, offline: bool = False) -> bool:
+def _refused(question: uv.Question, keys: set[str], desk: Desk) -> bool:
     """Tell whether uv refuses the lines in ``keys``; bounds of no line always count."""
-    smaller = narrowed(question, keys)
-    answer, _ = ask(smaller, desk, offline=offline)
-    if answer.kind == "broke":  # only offline: something is not in the cache after all
-        answer, _ = ask(smaller, desk)
-    return answer.kind == "refused"
+    return ask(narrowed(question, keys), desk)[0].kind == "refused"
+
+
+def _cached(
+    question: uv.Question, keys: set[str], desk: Desk, *, known: bool = False
+) -> bool | None:
+    """Tell whether uv refuses the lines in ``keys``, by its cache; None where that is not sure.
+
+    What it finds is a set. A refusal may rest on a page that the cache lacks (unless all of it is
+    ``known`` to be there): it reads as a package without versions, with no word of the network.
+    Source: read off uv 0.13.9, 2026-11-22.
+    """
+    answer, _ = ask(narrowed(question, keys), desk, offline=True)
+    if answer.kind == "broke":
+        return None
+    if answer.kind == "found":
+        return False
+    return None if not known and _LACKING.search(" ".join(answer.text.split())) else True
 
 
 def narrowed(question: uv.Question, keys: Collection[str]) -> uv.Question:

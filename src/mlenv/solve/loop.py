@@ -2,8 +2,7 @@
 
 uv's answer is a set of versions for a project; a target needs one file of each that runs there.
 Where the two differ (a package without a wheel for this ABI, glibc or Python; a framework that
-came in by itself; a toolkit that the rest of the spec cannot take) the question is put again
-with what was learnt, until the answer holds or nothing is left to ask.
+came in by itself; a toolkit the rest cannot take) the question is put again with what was learnt.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
-from mlenv.audit import Locked, audit, forbids
 from mlenv.backends import uv, uv_answer, uv_lock
-from mlenv.errors import StackError
+from mlenv.errors import HostError, StackError
 from mlenv.machine import ARCHITECTURES
 from mlenv.plan.decide import plan
 from mlenv.selection import Target, select
@@ -23,9 +21,10 @@ from mlenv.solve.arrivals import arrivals
 from mlenv.solve.asking import ask
 from mlenv.solve.building import against, built
 from mlenv.solve.evidence import gather
+from mlenv.solve.judging import Heard, Unsuited, judged
 from mlenv.solve.refusal import conflict, explained
-from mlenv.solve.repair import missing, not_this, older, too_old, unfit
-from mlenv.solve.solution import Picked, Solution
+from mlenv.solve.repair import missing, not_this, older, other, pinned, too_old, unfit
+from mlenv.solve.solution import Picked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,21 +37,14 @@ if TYPE_CHECKING:
     from mlenv.plan.decide import Wish
     from mlenv.plan.model import Constraint, Plan
     from mlenv.solve.asking import Desk
+    from mlenv.solve.solution import Solution
     from mlenv.spec.stack import Stack
 
 ROUNDS = 24
 """How often a question is put before mlenv gives up; the longest seen needed six."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Heard:
-    """One answer, with its question."""
-
-    question: uv.Question
-    answer: uv_answer.Answer
-    text: str
-    packages: tuple[Solved, ...]
-
+STEPS = 4
+"""How many releases with the wrong binaries are left out before the toolkit is blamed."""
 
 Wheels = dict[str, tuple["Solved", "Artefact"]]
 
@@ -68,7 +60,13 @@ def solve(stack: Stack, catalog: Catalog, wish: Wish, desk: Desk) -> Solution:
     searching = stack.spec.lock.sdist != "deny"
     loop = _Loop(stack=stack, catalog=catalog, wish=wish, desk=desk, searching=searching)
     for _ in range(ROUNDS):
-        found = loop.round()
+        try:
+            found = loop.round()
+        except HostError as error:
+            if loop.first is None:
+                raise
+            # another toolkit might have done, but nobody can say: both are told
+            raise HostError(*error.reasons, *loop.first.reasons) from error
         if found is not None:
             return found
     raise loop.first or conflict(loop.question(loop.planned()), (), "every answer led to another")
@@ -83,6 +81,8 @@ class _Loop:
     wish: Wish
     desk: Desk
     bounds: list[Constraint] = field(default_factory=list)
+    steps: list[Constraint] = field(default_factory=list)
+    """Releases that are left out for their binaries, with this toolkit."""
     sources: dict[str, Source] = field(default_factory=dict)
     """Source packages that are taken, with what building them showed."""
     searching: bool
@@ -117,7 +117,7 @@ class _Loop:
         return uv.Question(
             plan=planned,
             requirements=planned.requirements,
-            constraints=(*planned.constraints, *self.bounds),
+            constraints=(*planned.constraints, *self.bounds, *self.steps),
             sources=tuple(sorted(self.sources)),
             build=tuple(sorted(requires)),
             searching=self.searching,
@@ -134,7 +134,7 @@ class _Loop:
         if answer.kind == "refused":
             self.refused(question, answer)
             return None
-        if not self.bounds:  # another toolkit does it: its refusals are its own
+        if not self.bounds and not self.steps:  # another toolkit does it: its refusals are its own
             self.first = None
         aliases = {each.url.rstrip("/"): each.alias for each in planned.indexes}
         packages = uv_lock.read(text, aliases)
@@ -142,7 +142,7 @@ class _Loop:
             raise explained(*self.strict, self.desk, self.catalog)
         if self.brought_in(planned, packages):
             return None
-        return self.fitted(_Heard(question=question, answer=answer, text=text, packages=packages))
+        return self.fitted(Heard(question=question, answer=answer, text=text, packages=packages))
 
     def asked(self, question: uv.Question) -> tuple[uv_answer.Answer, str]:
         """Return uv's answer; from its cache where the same set was solved a moment ago.
@@ -158,6 +158,11 @@ class _Loop:
 
     def refused(self, question: uv.Question, answer: uv_answer.Answer) -> None:
         """Learn from a refusal what to ask next, or raise it where nothing is left."""
+        if self.steps and self.first:  # no other release will do with this toolkit
+            if not self.is_free(question):
+                raise self.first
+            self.next_toolkit(question)
+            return
         if answer.code == "needs-build" and self.searching:
             self.searching = False
             return
@@ -165,18 +170,23 @@ class _Loop:
             self.strict = (question, answer)
             return
         # what is told is the first answer's; what conflicts, conflicts with prereleases too
-        same = self.strict[0] == replace(question, prereleases=False)
-        told = self.strict[1] if same else answer
+        told = self.strict[1] if self.strict[0] == replace(question, prereleases=False) else answer
         self.strict = None  # what is asked next is another question
         if self.unpinned():
             return
         if self.first and (self.bounds or not self.is_free(question)):
             raise self.first
         self.first = self.first or explained(question, told, self.desk, self.catalog)
-        toolkit = question.plan.toolkit
-        if toolkit is None or not self.is_free(question):
+        if not self.is_free(question):
             raise self.first
-        self.wish = replace(self.wish, skip=self.wish.skip | {toolkit})
+        self.next_toolkit(question)
+
+    def next_toolkit(self, question: uv.Question) -> None:
+        """Ask with another toolkit from now on."""
+        self.steps = []
+        toolkit = question.plan.toolkit
+        held = self.wish.skip if toolkit is None else self.wish.skip | {toolkit}
+        self.wish = replace(self.wish, skip=held)
 
     def is_free(self, question: uv.Question) -> bool:
         """Tell whether mlenv chose the toolkit itself, and can choose another."""
@@ -193,7 +203,7 @@ class _Loop:
         )
         return bool(came.frameworks or came.members)
 
-    def fitted(self, heard: _Heard) -> Solution | None:
+    def fitted(self, heard: Heard) -> Solution | None:
         """Choose each package's one file; None where something else has to be asked for."""
         planned = heard.question.plan
         target = Target(self.stack.python, ARCHITECTURES[self.stack.platform], planned.glibc)
@@ -222,7 +232,29 @@ class _Loop:
             if too_old(requires, self.stack.python):
                 self.look_for_older(unfit(planned, each, requires), each, target)
                 return None
-        return self.audited(heard, self.picked(wheels, unbuilt, inside), inside)
+        picked = self.picked(wheels, unbuilt, inside)
+        found = judged(heard, picked, inside, desk=self.desk, catalog=self.catalog)
+        if isinstance(found, Unsuited):
+            self.look_elsewhere(found, heard)
+            return None
+        return found
+
+    def look_elsewhere(self, unsuited: Unsuited, heard: Heard) -> None:
+        """Ask for other releases of what has the wrong binaries, else with another toolkit."""
+        self.first = self.first or unsuited.error
+        question = heard.question
+        loose = [
+            each
+            for each in heard.packages
+            if each.name in unsuited.packages and not pinned(question, each.name)
+        ]
+        if loose and len(self.steps) < STEPS:
+            self.searching = False
+            self.steps += [other(each) for each in loose]
+        elif self.is_free(question):
+            self.next_toolkit(question)
+        else:
+            raise self.first
 
     def may_build(self, package: Solved) -> bool:
         """Tell whether a package that is published as source only is to be looked at."""
@@ -266,33 +298,3 @@ class _Loop:
             size = self.sources[each.name].size
             found.append(Picked(solved=each, artefact=artefact, size=size, wheel=False))
         return tuple(sorted(found, key=lambda each: each.solved.name))
-
-    def audited(
-        self,
-        heard: _Heard,
-        picked: Sequence[Picked],
-        inside: Mapping[str, tuple[int, Inside]],
-    ) -> Solution:
-        """Return the solution if no finding of the audit forbids it."""
-        installed = tuple(each for each in picked if not each.solved.build_only)
-        locked = tuple(
-            Locked(
-                name=each.solved.name,
-                version=each.solved.version,
-                filename=each.artefact.filename,
-                inside=inside[each.solved.name][1] if each.wheel else None,
-            )
-            for each in installed
-        )
-        findings = audit(heard.question.plan, locked, heard.answer.extras, self.catalog)
-        refused = [each for each in findings if forbids(each)]
-        if refused:
-            raise StackError(*refused)
-        return Solution(
-            plan=heard.question.plan,
-            question=replace(heard.question, searching=False),
-            lock_text=heard.text,
-            picked=installed,
-            build_tools=tuple(each for each in picked if each.solved.build_only),
-            warnings=(*heard.question.plan.warnings, *findings),
-        )

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from mlenv.backends import simple
+from mlenv import simple
 from mlenv.errors import Reason
 from mlenv.host import outage
 from mlenv.plan import refusals
@@ -20,6 +21,7 @@ from mlenv.plan.model import Constraint
 from mlenv.selection import select, why_none
 
 if TYPE_CHECKING:
+    from mlenv.backends.uv import Question
     from mlenv.backends.uv_lock import Solved
     from mlenv.machine import Python
     from mlenv.plan.model import Plan
@@ -135,4 +137,25 @@ def not_this(package: Solved) -> Constraint:
         key="",
         text=f"{package.name}!={package.version}",
         why=f"{package.name} {package.version} does not take this Python",
+    )
+
+
+def other(package: Solved) -> Constraint:
+    """Return the bound that leads to an older release than that of an answer."""
+    return Constraint(
+        key="",
+        text=f"{package.name}<{package.version}",
+        why=f"the binaries of {package.name} {package.version} are not for this stack",
+    )
+
+
+def pinned(question: Question, package: str) -> bool:
+    """Tell whether a line of the spec names one release of ``package``, and no other will do."""
+    return any(
+        canonicalize_name(wanted.name) == package
+        and any(
+            each.operator in {"==", "==="} and not each.version.endswith(".*")
+            for each in wanted.specifier
+        )
+        for wanted in (Requirement(each.text) for each in question.requirements)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from mlenv.backends import uv
@@ -35,3 +35,8 @@ class Solution:
     build_tools: tuple[Picked, ...]
     """What the source packages are built with, and nothing else needs."""
     warnings: tuple[Reason, ...]
+
+    @property
+    def verdict(self) -> Literal["ok", "unknown"]:
+        """``unknown`` where something is left that no source, solver or wheel could tell."""
+        return "unknown" if any(each.code == "fact-unknown" for each in self.warnings) else "ok"

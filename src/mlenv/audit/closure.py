@@ -1,14 +1,12 @@
-"""The rules that make a lock good: a plan, what was solved, and what the wheels hold -> reasons.
+"""The rules over a lock as a whole: one toolkit, GPU builds, no path owned twice, what was asked.
 
-A solver accepts every one of these without a word. Pure: what was read from wheels comes in as
-``Contents``; nothing is fetched here.
+Versions, file lists and small texts decide here; the binaries inside the wheels do in ``binaries``.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -16,45 +14,24 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from mlenv.errors import Exit, Reason
+from mlenv.errors import Reason
 from mlenv.plan import refusals
 from mlenv.plan.toolkits import METAPACKAGE, components, cuda_major
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
+    from mlenv.audit.inside import Locked
     from mlenv.catalog.load import Catalog
     from mlenv.catalog.rows import FrameworkRow
     from mlenv.cuda import Cuda
     from mlenv.plan.model import Chosen, Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inside:
-    """What was read from the one file of a package that the target installs."""
-
-    files: Mapping[str, tuple[int, int]]
-    """Installed path -> (bytes, CRC-32)."""
-    requires_python: str | None
-    texts: Mapping[str, str]
-    """The small files that were asked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Locked:
-    """A package of the answer, with the one file that the target installs."""
-
-    name: str
-    version: str
-    filename: str
-    inside: Inside | None
-    """None for a source package."""
-
-
-def audit(
+def closure(
     plan: Plan, locked: tuple[Locked, ...], extras: Iterable[tuple[str, str]], catalog: Catalog
 ) -> tuple[Reason, ...]:
-    """Return every finding: reasons that forbid the lock, and warnings."""
+    """Return every finding that needs no binary: reasons that forbid the lock, and warnings."""
     return (
         *_extras(plan, extras, catalog),
         *_one_toolkit(plan, locked, catalog),
@@ -64,11 +41,6 @@ def audit(
         *_prereleases(locked),
         *_sources(locked),
     )
-
-
-def forbids(reason: Reason) -> bool:
-    """Tell whether a finding forbids the lock; the others are said aloud."""
-    return reason.exit_status is Exit.IMPOSSIBLE
 
 
 def _extras(plan: Plan, extras: Iterable[tuple[str, str]], catalog: Catalog) -> Iterator[Reason]:
@@ -184,7 +156,7 @@ def _collision(names: tuple[str, ...], paths: list[str]) -> Reason:
 def _regressions(plan: Plan, locked: tuple[Locked, ...]) -> Iterator[Reason]:
     by_name = {each.name: each for each in locked}
     for chosen in plan.frameworks:
-        if chosen.candidate is None or chosen.newest is None:
+        if chosen.candidate is None or chosen.newest is None or chosen.asked.layer == "implied":
             continue
         found = by_name.get(chosen.candidate.build.release.name)
         if found and Version(found.version).release[:2] < Version(chosen.newest).release[:2]:
