@@ -52,6 +52,13 @@ def golden(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def nightly(session: nox.Session) -> None:
+    """Say which curated facts somebody should look at again."""
+    install(session, "tests")
+    session.run("pytest", "-m", "nightly", *session.posargs)
+
+
+@nox.session(default=False)
 def gpu(session: nox.Session) -> None:
     """Run the tests that need an NVIDIA GPU."""
     install(session, "tests")

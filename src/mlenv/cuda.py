@@ -99,6 +99,10 @@ class Code:
             raise ValueError(f"{text!r} is no code name such as sm_90 or compute_80")
         return cls(found[1], Arch(int(found[2]), int(found[3])), found[4])
 
+    def __str__(self) -> str:
+        """Return ``sm_90a``."""
+        return f"{self.kind}_{self.arch.major}{self.arch.minor}{self.suffix}"
+
     def runs_on(self, gpu: Arch) -> bool:
         """Tell whether ``gpu`` can run it.
 
@@ -119,3 +123,5 @@ class Gpu:
 
     name: str
     arch: Arch
+    brand: str | None = None
+    """As ``catalog.rows.Brand`` has it; None where nobody says."""

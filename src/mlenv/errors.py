@@ -157,6 +157,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "hash-differs": (Exit.BROKEN, "an artefact is not the one its hash names"),
     "wheel-unreadable": (Exit.BROKEN, "a wheel's directory cannot be read"),
     "disk-failed": (Exit.BROKEN, "a file or folder cannot be written or read"),
+    "catalog-damaged": (Exit.BROKEN, "the refreshed facts in the cache are not what was written"),
     "folder-busy": (Exit.BROKEN, "another mlenv is writing to the same folder"),
     "interrupted": (Exit.INTERRUPTED, "the user, or the system, stopped mlenv"),
     # differences

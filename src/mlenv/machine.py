@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Self
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -127,35 +128,47 @@ class Drivers:
     @property
     def lowest(self) -> Version | None:
         """The oldest driver of the range; None where the range is open below."""
-        return driver(self.lowest_text) if self.lowest_text else None
+        text = self.lowest_text
+        return driver(text) if text else None
 
     @property
     def lowest_text(self) -> str | None:
         """The oldest driver as it was written: ``450.80.02``, which PEP 440 reads as 450.80.2."""
-        bounds = [
-            each.version.removesuffix(".*")
-            for each in SpecifierSet(self.text)
-            if each.operator in {">=", ">", "==", "~="}
-        ]
-        return max(bounds, key=driver, default=None)
+        return _lowest(self.text)
 
     @property
     def newest_branch(self) -> int | None:
         """The newest driver branch (``580``) of the range; None where it is open above."""
-        bounds = []
-        for each in SpecifierSet(self.text):
-            version = Version(each.version.removesuffix(".*"))
-            if each.operator == "<" and not any(version.release[1:]):
-                bounds.append(version.major - 1)
-            elif each.operator in {"<", "<=", "==", "~="}:
-                bounds.append(version.major)
-        return min(bounds, default=None)
+        return _newest_branch(self.text)
 
     def __str__(self) -> str:
         """Return the specifier as it was written."""
         return self.text
 
 
+@cache
+def _lowest(text: str) -> str | None:
+    bounds = [
+        each.version.removesuffix(".*")
+        for each in SpecifierSet(text)
+        if each.operator in {">=", ">", "==", "~="}
+    ]
+    return max(bounds, key=driver, default=None)
+
+
+@cache
+def _newest_branch(text: str) -> int | None:
+    bounds = []
+    for each in SpecifierSet(text):
+        version = Version(each.version.removesuffix(".*"))
+        if each.operator == "<" and not any(version.release[1:]):
+            bounds.append(version.major - 1)
+        elif each.operator in {"<", "<=", "==", "~="}:
+            bounds.append(version.major)
+    return min(bounds, default=None)
+
+
+@cache
 def driver(text: str) -> Version:
     """Return a driver version such as ``450.80.02`` as a comparable value.
 

@@ -232,9 +232,14 @@ def test_a_free_threaded_python_has_no_official_image() -> None:
             ['framework = "torch==9.9.9"'], "torch==9.9.9", id="a release that nobody has seen"
         ),
         pytest.param(
-            ['framework = "jax"', ARM64, 'gpus = ["GH200"]'],
+            ['framework = "cupy-cuda11x"', A100],
             "has code",
             id="a wheel of which nobody says what GPU code it has",
+        ),
+        pytest.param(
+            ['framework = "cupy==13.*"', 'cuda = "13"'],
+            "brings the CUDA libraries",
+            id="a release from before its extra, whose wheel holds the GPU code itself",
         ),
     ],
 )
@@ -249,7 +254,8 @@ def test_what_no_source_says_is_unknown(lines: list[str], what: str) -> None:
 def test_every_decision_has_a_why_and_a_source() -> None:
     found = planned('framework = ["torch", "jax"]', f'cuda = "12.8"\n{H100}\ndriver = ">=570.26"')
     topics = [each.topic for each in found.decisions]
-    assert topics == ["python", "platform", "toolkit", "torch", "jax", "driver", "base", "glibc"]
+    frameworks = ["torch", "H100 with torch", "jax", "H100 with jax"]
+    assert topics == ["python", "platform", "toolkit", *frameworks, "driver", "base", "glibc"]
     assert all(each.choice and each.why and each.source for each in found.decisions)
     assert "fact-unknown" not in warned(found)
 

@@ -20,10 +20,16 @@ TORCH_12_4 = ('framework = "torch==2.5.1"', 'cuda = "12.4"')
         ),
         pytest.param([*TORCH_12_4, A100, 'driver = ">=525.60.13"'], [], "", id="just on the floor"),
         pytest.param(
-            ['framework = "torch"', 'cuda = "13"', A100, 'driver = ">=580"'],
+            ['framework = "torch"', 'cuda = "13"', A100, 'driver = ">=580.65.05"'],
             ["driver-too-old"],
             '`driver = ">=580.65.06"`',
-            id="a branch begins below the floor of CUDA 13",
+            id="one patch below the floor of CUDA 13",
+        ),
+        pytest.param(
+            ['framework = "torch"', 'cuda = "13"', A100, 'driver = ">=580"'],
+            [],
+            "",
+            id="a branch alone is NVIDIA's own name for the floor of CUDA 13",
         ),
         pytest.param(
             ['framework = "torch==2.3.1"', 'cuda = "11.8"', A100, 'driver = ">=450.80.02"'],
@@ -80,7 +86,7 @@ def test_floor_and_window(lines: list[str], codes: list[str], fix: str) -> None:
     ("major", "old", "new"),
     [
         pytest.param(12, "525.60.12", "525.60.13", id="CUDA 12"),
-        pytest.param(13, "580", "580.65.06", id="CUDA 13"),
+        pytest.param(13, "580.65.05", "580.65.06", id="CUDA 13"),
     ],
 )
 def test_the_fix_of_a_floor_works(major: int, old: str, new: str) -> None:

@@ -111,13 +111,6 @@ IMPOSSIBLE = [
         id="a package that is named for another major",
     ),
     pytest.param(
-        ['framework = "cupy==13.*"', 'cuda = "13"'],
-        "extra-missing",
-        ("framework[0]", "cuda"),
-        ["cupy-cuda13x 13.6.0 has no extra `ctk`"],
-        id="a release from before its extra",
-    ),
-    pytest.param(
         ['framework = "jax==0.6.0"', 'cuda = "13"'],
         "extra-missing",
         ("framework[0]", "cuda"),

@@ -37,7 +37,7 @@ class Wheels(Model):
     glibc: tuple[str, ...] = ()
     """The lowest that each needs, ascending."""
     mb: float
-    """The size of the largest, in 10**6 bytes."""
+    """The size of the wheel that stands for them, in 10**6 bytes."""
 
 
 class Metadata(Model):
@@ -109,10 +109,16 @@ class Architecture(Fact):
     last_toolkit: CudaValue | None = None
 
 
+Brand = Literal["data-centre", "professional", "geforce", "titan", "jetson"]
+"""What forward compatibility and the gates of base images go by."""
+
+
 class GpuNames(Fact):
-    """Products of one compute capability; ``x`` stands for one digit."""
+    """Products of one compute capability and brand; ``x`` stands for one digit."""
 
     capability: ArchValue
+    brand: Brand | None = None
+    """None where nobody says."""
     names: tuple[str, ...]
 
 
@@ -133,11 +139,19 @@ class HostGcc(Fact):
 
 
 class ForwardCompatibility(Fact):
-    """The driver branches on which cuda-compat of a toolkit major works."""
+    """The brands, and the driver branches, on which cuda-compat of a toolkit works."""
 
-    toolkit_major: int
+    toolkit: CudaValue
+    brands: tuple[Brand, ...]
     branches: tuple[int, ...]
-    gpus: str
+
+
+class BaseGate(Fact):
+    """A clause by which nvidia/cuda of a toolkit starts on drivers that are older than it."""
+
+    toolkit: CudaValue
+    brands: tuple[Brand, ...]
+    branches: tuple[int, ...]
 
 
 class Variant(Fact):
@@ -145,6 +159,17 @@ class Variant(Fact):
 
     framework: str
     version: str
+    toolkits: tuple[CudaValue, ...]
+
+
+class CondaVariant(Fact):
+    """The toolkits that a conda channel has builds of a framework's releases for."""
+
+    framework: str
+    channel: str
+    package: str
+    versions: str
+    """PEP 440."""
     toolkits: tuple[CudaValue, ...]
 
 
@@ -169,6 +194,8 @@ class Facts(Model):
     """All rows that are kept by hand."""
 
     schema_: Annotated[Literal[1], Field(alias="schema")]
+    review: dict[str, date]
+    """Group -> the date by which somebody looks again."""
     driver_floor: tuple[DriverFloor, ...]
     toolkit_driver: tuple[ToolkitDriver, ...]
     architecture: tuple[Architecture, ...]
@@ -176,9 +203,15 @@ class Facts(Model):
     cudnn: tuple[CudnnRange, ...]
     host_gcc: tuple[HostGcc, ...]
     forward_compatibility: tuple[ForwardCompatibility, ...]
+    base_gate: tuple[BaseGate, ...]
     variant: tuple[Variant, ...]
+    conda_variant: tuple[CondaVariant, ...]
     code: tuple[CodeRange, ...]
     base: tuple[BaseImage, ...]
+
+    def stale(self, today: date) -> tuple[tuple[str, date], ...]:
+        """Return the groups that somebody should have looked at again by ``today``, and by when."""
+        return tuple((group, by) for group, by in sorted(self.review.items()) if by < today)
 
 
 class Proof(Model):

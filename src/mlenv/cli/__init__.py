@@ -25,6 +25,7 @@ _SHORT = {
     "lock": "Solve specs and write their locks.",
     "build": "Lock a spec and write its image recipe.",
     "diff": "Say what moved between two locks.",
+    "doctor": "Say what this machine can run, and how to mend it.",
     "schema": "Print the spec's JSON Schema, for editors.",
     "catalog": "Show the facts that decisions rest on.",
     "completion": "Print the completion script of a shell.",
@@ -62,7 +63,7 @@ class _Lazy(click.Group):
             raise click.UsageError(guess, ctx) from None
 
 
-def _loaded(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a command)
+def _loaded(name: str) -> click.Command | None:  # noqa: C901, PLR0911 (a line a command)
     """Import one command, and no other."""
     match name:
         case "init":
@@ -89,6 +90,10 @@ def _loaded(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a comma
             from mlenv.cli.diff import command as diff  # noqa: PLC0415
 
             return diff
+        case "doctor":
+            from mlenv.cli.doctor import command as doctor  # noqa: PLC0415
+
+            return doctor
         case "schema":
             from mlenv.cli.schema import command as schema  # noqa: PLC0415
 

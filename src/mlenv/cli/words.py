@@ -45,6 +45,8 @@ def show(outcome: Outcome, *, quiet: bool) -> None:
     if quiet:
         return
     word, color = MARKS.get(outcome.verdict or "", ("not known", "red"))
+    if outcome.reasons and outcome.verdict != "impossible":
+        word, color = "not solved", "red"
     click.echo(f"{title(outcome)}: {click.style(word, fg=color, bold=True)}{_facts(outcome)}")
 
 

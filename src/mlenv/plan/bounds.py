@@ -43,7 +43,7 @@ def requirements(
             Wanted(
                 key=asked.key,
                 text=text,
-                index=index or _named_index(stack, name),
+                index=index or named_index(stack, name),
                 dev=asked.layer == "dev",
             )
         )
@@ -79,7 +79,8 @@ def _index(candidate: Candidate | None) -> str | None:
     return candidate.channel if candidate and candidate.channel != DEFAULT else None
 
 
-def _named_index(stack: Stack, name: str) -> str | None:
+def named_index(stack: Stack, name: str) -> str | None:
+    """Return the alias of the spec's own index that serves ``name``, or None."""
     from fnmatch import fnmatchcase  # noqa: PLC0415 (only where [indexes] is used)
 
     for alias, index in stack.spec.indexes.items():
@@ -95,7 +96,10 @@ def _framework(chosen: Chosen, toolkit: Cuda | None) -> str:
         return str(wanted)
     row = candidate.build.row
     major = toolkit.major if toolkit else None
-    extra = row.extra.get(str(major)) if major else None
+    # what came in by itself under the name of one major is somebody's choice, libraries included
+    own = chosen.asked.layer != "implied" or "any" in row.distribution
+    asked = major and own and not candidate.build.extra_missing
+    extra = row.extra.get(str(major)) if asked else None
     extras = sorted({*wanted.extras, *((extra,) if extra else ())})
     name = row.package(major) or wanted.name
     return _text(name, extras, wanted)

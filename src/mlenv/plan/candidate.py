@@ -15,7 +15,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from mlenv.cuda import Cuda
-from mlenv.machine import Glibc
 from mlenv.plan.toolkits import METAPACKAGE, cuda_major
 
 if TYPE_CHECKING:
@@ -24,15 +23,17 @@ if TYPE_CHECKING:
     from mlenv.catalog.load import Catalog
     from mlenv.catalog.rows import FrameworkRow, Metadata, Release, VersionedRelease
     from mlenv.cuda import Code
-    from mlenv.machine import Python
 
 DEFAULT = "default"
 """The channel of the index that uv uses when none is named."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Build:
-    """One release of a framework's package, on one architecture, with what it pulls along."""
+    """One release of a framework's package, on one architecture, with what it pulls along.
+
+    It is made once per catalog, and equal to itself alone: what is asked of it is remembered.
+    """
 
     row: FrameworkRow
     major: int | None
@@ -48,7 +49,7 @@ class Build:
     """The extra that should bring the CUDA libraries, where the release does not have it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
     """A build as one channel serves it for one toolkit."""
 
@@ -155,12 +156,25 @@ def _fitting(catalog: Catalog, name: str, specifier: str) -> tuple[VersionedRele
 
 def candidates(
     build: Build, toolkit: Cuda | None, *, catalog: Catalog, architecture: str
-) -> Iterator[Candidate]:
-    """Yield the build as each channel serves it for ``toolkit``: the default index first.
+) -> tuple[Candidate, ...]:
+    """Return the build as each channel serves it for ``toolkit``: the default index first.
 
     On an index of its own a framework's wheels are built for linux/amd64 by the curated rows;
     what it serves for other architectures no source here says, so nothing is claimed.
     """
+    return _candidates(build, toolkit, catalog, architecture)
+
+
+@cache
+def _candidates(
+    build: Build, toolkit: Cuda | None, catalog: Catalog, architecture: str
+) -> tuple[Candidate, ...]:
+    return tuple(_served(build, toolkit, catalog, architecture))
+
+
+def _served(
+    build: Build, toolkit: Cuda | None, catalog: Catalog, architecture: str
+) -> Iterator[Candidate]:
     if _default_serves(build, toolkit):
         code, source = _code(build, toolkit, catalog, architecture)
         yield Candidate(
@@ -174,25 +188,25 @@ def candidates(
     if build.row.index is None:
         return
     if toolkit is None:
-        yield _own(build, None, "cpu", catalog, build.row.source)
+        yield _own(build, None, architecture, catalog, build.row.source)
         return
-    if architecture != "x86_64":
-        return
-    offered, source = catalog.variants(build.row.name, build.release.version)
+    offered, source = catalog.variants(build.row.name, build.release.version, architecture)
     if toolkit in offered:
-        yield _own(build, toolkit, toolkit.tag, catalog, source)
+        yield _own(build, toolkit, architecture, catalog, source)
 
 
-def _own(build: Build, toolkit: Cuda | None, tag: str, catalog: Catalog, source: str) -> Candidate:
+def _own(
+    build: Build, toolkit: Cuda | None, architecture: str, catalog: Catalog, source: str
+) -> Candidate:
     code: tuple[Code, ...] = ()
     if toolkit is not None:
         name, version = build.release.name, build.release.version
-        code, said = catalog.code(name, version, toolkit=toolkit, architecture="x86_64")
+        code, said = catalog.code(name, version, toolkit=toolkit, architecture=architecture)
         source = f"{source}; {said}" if said else source
     return Candidate(
         build=build,
         toolkit=toolkit,
-        channel=f"{_alias(build.row)}-{tag}",
+        channel=f"{_alias(build.row)}-{toolkit.tag if toolkit else 'cpu'}",
         known=False,
         code=code,
         source=source,
@@ -213,7 +227,9 @@ def channel_url(row: FrameworkRow, channel: str) -> str | None:
 def _default_serves(build: Build, toolkit: Cuda | None) -> bool:
     if toolkit is None:
         return build.row.index is None or build.built_for == "cpu"
-    if build.extra_missing or build.built_for == "cpu" or build.major != toolkit.major:
+    if build.built_for == "cpu" or build.major != toolkit.major:
+        return False
+    if build.extra_missing and build.release.name not in build.row.carrier:
         return False
     if build.row.proof and build.built_for is None:
         return False
@@ -250,51 +266,3 @@ def _code(
         if found[0]:
             return found
     return (), ""
-
-
-def takes_python(build: Build, python: Python, architecture: str) -> bool:
-    """Tell whether every part has a wheel whose tag admits ``python``."""
-    return all(any(_takes(e, python, architecture) for e in each) for each in build.parts)
-
-
-def requires_python(build: Build, python: Python) -> bool:
-    """Tell whether every part's Requires-Python admits ``python``, by both bounds."""
-    patches = (f"{python.short}.0", f"{python.short}.99")
-    return all(
-        any(part.python.contains(patch) for part in each for patch in patches)
-        for each in build.parts
-    )
-
-
-def has_platform(build: Build, architecture: str) -> bool:
-    """Tell whether every part has any wheel for ``architecture``."""
-    return all(
-        any(not {"any", architecture}.isdisjoint(part.release.wheels) for part in each)
-        for each in build.parts
-    )
-
-
-def _takes(part: VersionedRelease, python: Python, architecture: str) -> bool:
-    wheels = part.release.wheels
-    tags = [t for key in ("any", architecture) if key in wheels for t in wheels[key].python]
-    return any(_admits(tag, python) for tag in tags)
-
-
-def _admits(tag: str, python: Python) -> bool:
-    if tag in {python.abi, "py3"}:
-        return True
-    if stable := re.fullmatch(r"abi3>=cp3(\d+)", tag):
-        return not python.free_threaded and int(stable[1]) <= python.minor
-    generic = re.fullmatch(r"py3(\d+)", tag)
-    return generic is not None and int(generic[1]) <= python.minor
-
-
-def glibc(build: Build, architecture: str) -> Glibc | None:
-    """Return the glibc that the wheels of all parts need, or None where none needs one."""
-    found = []
-    for alternatives in build.parts:
-        wheels = [part.release.wheels.get(architecture) for part in alternatives]
-        floors = [Glibc.parse(each.glibc[0]) if each and each.glibc else None for each in wheels]
-        if None not in floors:
-            found.append(min(floor for floor in floors if floor))
-    return max(found, default=None)

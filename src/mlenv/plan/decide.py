@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlenv.errors import MlenvError, Reason, StackError, UsageError
-from mlenv.plan import refusals
+from mlenv.plan import conda, refusals
 from mlenv.plan.bounds import bounds, indexes, requirements
 from mlenv.plan.candidate import DEFAULT, Candidate
-from mlenv.plan.drivers import machine, starts, too_old
+from mlenv.plan.cautions import warnings
+from mlenv.plan.drivers import machine, startable, too_old
 from mlenv.plan.fit import quarrel, together
+from mlenv.plan.gates import gate
 from mlenv.plan.ground import chosen_base, ground_of
 from mlenv.plan.model import Chosen, Plan
 from mlenv.plan.offers import offers
-from mlenv.plan.words import decisions, warnings
+from mlenv.plan.packages import unfit
+from mlenv.plan.words import decisions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,7 +57,10 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
     """
     rows, unknown = _rows(stack, catalog)
     ground = _ground(stack, catalog, wish, unknown)
-    refused: list[Reason] = [*machine(ground)]
+    refused: list[Reason] = [*machine(ground), *gate(ground)]
+    if stack.backend == "conda":
+        return conda.planned(ground, wish.exclude_newer, rows, refused)
+    refused += unfit(ground)
     groups: list[tuple[Asked, tuple[Candidate, ...] | None]] = []
     for asked, row in [*rows, *_implied(wish, catalog)]:
         try:
@@ -62,7 +68,8 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
         except StackError as error:
             refused += error.reasons
     if not refused:
-        refused += too_old(ground, [g for _, g in groups if g is not None])
+        offered = [{c.toolkit for c in g} for _, g in groups if g is not None]
+        refused += too_old(ground, offered)
     if refused:
         raise StackError(*refused)
     chosen, toolkit = _choose(groups, ground)
@@ -119,7 +126,7 @@ def _choose(
     groups: Sequence[tuple[Asked, tuple[Candidate, ...] | None]], ground: Ground
 ) -> tuple[dict[str, Candidate], Cuda | None]:
     known = [(asked, group) for asked, group in groups if group is not None]
-    toolkits_ = [t for t in ground.toolkits if starts(t, ground)]
+    toolkits_ = startable(ground.toolkits, ground)
     if not known:
         named = ground.stack.cuda is not None or bool(groups)
         return {}, (toolkits_[0] if toolkits_ and named else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mlenv.plan.toolkits import METAPACKAGE, admitted, components
@@ -30,7 +31,8 @@ def nccl_package(toolkit: Cuda | None) -> str:
     return f"nvidia-nccl-cu{toolkit.major}" if toolkit else ""
 
 
-def bits(candidate: Candidate, catalog: Catalog, until: str) -> Bits:
+@cache
+def bits(candidate: Candidate, catalog: Catalog, until: str) -> Mapping[str, int]:
     """Return the releases of each CUDA package that a candidate and its toolkit admit."""
     toolkit = candidate.toolkit
     if toolkit is None or not candidate.known:
@@ -49,6 +51,7 @@ def bits(candidate: Candidate, catalog: Catalog, until: str) -> Bits:
     return found
 
 
+@cache
 def alone(
     candidate: Candidate, catalog: Catalog, until: str, *, cudnn: Prefix | None = None
 ) -> bool:
@@ -56,10 +59,12 @@ def alone(
     found = bits(candidate, catalog, until)
     package = cudnn_package(candidate.toolkit)
     if cudnn is not None and package in found:
-        found[package] &= admitted(catalog, package, f"=={cudnn}.*", until) or 0
+        held = found[package] & (admitted(catalog, package, f"=={cudnn}.*", until) or 0)
+        return held != 0 and all(found.values())
     return all(found.values())
 
 
+@cache
 def cudnn_for(
     candidate: Candidate, gpu: Gpu, catalog: Catalog, until: str, *, cudnn: Prefix | None = None
 ) -> int | None:

@@ -40,6 +40,7 @@ class Ground:
         written = {
             "cuda": stack.cuda is not None,
             "cudnn": stack.cudnn is not None,
+            "driver": stack.driver is not None,
             "glibc": stack.glibc is not None,
             "gpus": bool(stack.gpus),
             "platform": stack.target is not None,
@@ -105,10 +106,11 @@ def _gpus(stack: Stack, catalog: Catalog) -> tuple[Gpu, ...]:
     for index, name in enumerate(stack.gpus):
         row = catalog.gpu(name)
         if row is not None:
-            found.append(Gpu(name=name, arch=row.capability))
+            found.append(Gpu(name=name, arch=row.capability, brand=row.brand))
             continue
         try:
-            found.append(Gpu(name=name, arch=Arch.parse(name)))
+            arch = Arch.parse(name)
+            found.append(Gpu(name=name, arch=arch, brand=catalog.brand(arch)))
         except ValueError:
             near = difflib.get_close_matches(name, catalog.gpu_names(), n=1)
             unknown.append(

@@ -6,44 +6,47 @@ keep more of what was asked come first: a toolkit or a release of the same major
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
 from mlenv.errors import StackError
-from mlenv.machine import Drivers, Glibc, Prefix, Python
+from mlenv.machine import ARCHITECTURES, Drivers, Glibc, Prefix, Python
 from mlenv.plan.decide import plan
 from mlenv.plan.toolkits import toolkits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from mlenv.catalog.load import Catalog
     from mlenv.plan.decide import Wish
     from mlenv.spec.stack import Asked, Stack
 
+    Edits = Iterable[tuple[str, Stack]]
+
 MOST = 4
 """How many edits are shown."""
+TRIES = 400
+"""How many pairs of edits are tried before none is shown."""
 
 
 def nearest(stack: Stack, catalog: Catalog, wish: Wish) -> tuple[str, ...]:
-    """Return the edits that make a refused stack good, best first: of one line, else of two."""
-    found: list[str] = []
+    """Return the edits that make a refused stack good, best first: of one line, else of two.
+
+    Each is written as the spec would hold it (``cuda = "12.6"``), or as ``leave `cuda` out``.
+    """
     if _can_be(stack, catalog, wish):  # something else than the facts refused it
         return ()
-    for edits in (
-        _toolkits(stack, catalog),
-        *(_releases(stack, i, catalog) for i in range(len(stack.frameworks))),
-        _cudnn(stack),
-        _drivers(stack, catalog),
-        _pythons(stack),
-        _glibcs(stack),
-    ):
+    found: list[str] = []
+    for edits in _kinds(stack, catalog):
         good = (text for text, edited in edits if _can_be(edited, catalog, wish))
         found += [text for text in (next(good, None),) if text]
     if not found:
-        good = (text for text, edited in _pairs(stack, catalog) if _can_be(edited, catalog, wish))
+        every = chain(_together(stack, catalog, wish), islice(_pairs(stack, catalog), TRIES))
+        good = (text for text, edited in every if _can_be(edited, catalog, wish))
         found += [text for text in (next(good, None),) if text]
     return tuple(found[:MOST])
 
@@ -55,47 +58,128 @@ def _can_be(stack: Stack, catalog: Catalog, wish: Wish) -> bool:
         return False
 
 
+def _kinds(stack: Stack, catalog: Catalog) -> Iterator[Edits]:
+    """Yield every kind of edit, those that keep more of what was asked first."""
+    yield _image(stack)
+    yield _toolkits(stack, catalog)
+    for index in range(len(stack.frameworks)):
+        yield _releases(stack, index, catalog)
+    for index in range(len(stack.packages)):
+        yield _versions(stack, index, catalog)
+    yield _cudnn(stack)
+    yield _drivers(stack, catalog)
+    yield _pythons(stack)
+    yield _glibcs(stack)
+    if stack.driver is not None and not stack.cuda_compat:
+        yield [("cuda-compat = true", replace(stack, cuda_compat=True))]
+    if stack.target is not None:
+        others = [each for each in ARCHITECTURES if each != stack.platform]
+        yield [(f'platform = "{each}"', replace(stack, platform=each)) for each in others]
+
+
+def _together(stack: Stack, catalog: Catalog, wish: Wish) -> Iterator[tuple[str, Stack]]:
+    """Yield the newest releases of all frameworks that can be together, where there are several."""
+    if len(stack.frameworks) < 2:
+        return
+    free = tuple(
+        replace(each, requirement=Requirement(each.requirement.name)) for each in stack.frameworks
+    )
+    for cuda in dict.fromkeys((stack.cuda, None)):
+        edited = replace(stack, frameworks=free, cuda=cuda)
+        try:
+            found = plan(edited, catalog, wish)
+        except StackError:
+            continue
+        known = {each.asked.key: each.candidate for each in found.frameworks if each.candidate}
+        names = [
+            f"{each.requirement.name}=={known[each.key].version}" if each.key in known else ""
+            for each in free
+        ]
+        if all(names):
+            every = tuple(
+                replace(each, requirement=Requirement(name))
+                for each, name in zip(free, names, strict=True)
+            )
+            left = "" if cuda == stack.cuda else ", and leave `cuda` out"
+            yield f"framework = {json.dumps(names)}{left}", replace(edited, frameworks=every)
+
+
+def _pairs(stack: Stack, catalog: Catalog) -> Edits:
+    """Yield edits of two lines: the image's or the drivers' and another, then releases with it."""
+    yield from _both(_image(stack), lambda e: chain(_toolkits(e, catalog), _drivers(e, catalog)))
+    yield from _both(_drivers(stack, catalog), lambda e: _toolkits(e, catalog))
+    for index in range(len(stack.frameworks)):
+        edits = list(_releases(stack, index, catalog))
+        yield from _both(edits, lambda e: chain(_no_toolkit(e), _drivers(e, catalog)))
+        yield from _both(edits, _pythons)
+
+
+def _both(edits: Edits, others: Callable[[Stack], Edits]) -> Edits:
+    for text, edited in edits:
+        for second, both in others(edited):
+            yield f"{text}, and {second}", both
+
+
+def _no_toolkit(stack: Stack) -> Iterator[tuple[str, Stack]]:
+    if stack.cuda is not None:
+        yield "leave `cuda` out", replace(stack, cuda=None)
+
+
+def _image(stack: Stack) -> Iterator[tuple[str, Stack]]:
+    if stack.backend == "conda":
+        yield 'backend = "uv"', replace(stack, backend="uv")
+    if stack.base != "auto":
+        yield 'base = "auto"', replace(stack, base="auto")
+    if stack.cuda_compat:
+        yield "cuda-compat = false", replace(stack, cuda_compat=False)
+
+
 def _toolkits(stack: Stack, catalog: Catalog) -> Iterator[tuple[str, Stack]]:
     asked = stack.cuda
     if not isinstance(asked, Prefix):
+        yield from _no_toolkit(stack)
         return
     major = asked.parts[0]
     for each in sorted(toolkits(catalog), key=lambda t: (abs(t.major - major), -t.minor)):
         if (each.major, each.minor)[: len(asked.parts)] != asked.parts:
             edited = Prefix((each.major, each.minor))
             yield f'cuda = "{each}"', replace(stack, cuda=edited)
+    yield from _no_toolkit(stack)
 
 
 def _releases(stack: Stack, index: int, catalog: Catalog) -> Iterator[tuple[str, Stack]]:
-    asked = stack.frameworks[index]
-    row = catalog.framework(asked.requirement.name)
-    if row is None:
-        return
-    packages = dict.fromkeys(row.distribution.values())
+    for text, edited in _others(stack.frameworks[index], catalog):
+        every = _with(stack.frameworks, index, edited)
+        lines = [str(each.requirement) for each in every]
+        shown = json.dumps(lines) if len(lines) > 1 else f'"{text}"'
+        yield f"framework = {shown}", replace(stack, frameworks=every)
+
+
+def _versions(stack: Stack, index: int, catalog: Catalog) -> Iterator[tuple[str, Stack]]:
+    asked = stack.packages[index]
+    if asked.requirement.specifier:
+        for text, edited in _others(asked, catalog):
+            every = _with(stack.packages, index, edited)
+            yield f'"{text}" instead of "{asked.requirement}"', replace(stack, packages=every)
+
+
+def _others(asked: Asked, catalog: Catalog) -> Iterator[tuple[str, Asked]]:
+    """Yield the other releases of a framework or catalogued package, newest first."""
+    name = asked.requirement.name
+    row = catalog.framework(name)
+    packages = dict.fromkeys(row.distribution.values() if row else (name,))
     releases = [each for package in packages for each in catalog.releases(package)]
     seen: set[str] = set()
     for each in sorted(releases, key=lambda r: r.version, reverse=True):
         if each.text in seen or asked.requirement.specifier.contains(each.version):
             continue
         seen.add(each.text)
-        text = f"{asked.requirement.name}=={each.text}"
-        yield f'framework = "{text}"', replace(stack, frameworks=_with(stack, index, text))
+        text = f"{name}=={each.text}"
+        yield text, replace(asked, requirement=Requirement(text))
 
 
-def _pairs(stack: Stack, catalog: Catalog) -> Iterator[tuple[str, Stack]]:
-    """Yield edits of two lines: a release, and with it the toolkit left open or newer drivers."""
-    for index in range(len(stack.frameworks)):
-        for text, edited in _releases(stack, index, catalog):
-            if stack.cuda is not None:
-                yield f"{text}, and leave `cuda` out", replace(edited, cuda=None)
-            for second, both in _drivers(edited, catalog):
-                yield f"{text}, and {second}", both
-
-
-def _with(stack: Stack, index: int, text: str) -> tuple[Asked, ...]:
-    every = list(stack.frameworks)
-    every[index] = replace(every[index], requirement=Requirement(text))
-    return tuple(every)
+def _with(every: tuple[Asked, ...], index: int, edited: Asked) -> tuple[Asked, ...]:
+    return (*every[:index], edited, *every[index + 1 :])
 
 
 def _cudnn(stack: Stack) -> Iterator[tuple[str, Stack]]:
@@ -122,10 +206,11 @@ def _pythons(stack: Stack) -> Iterator[tuple[str, Stack]]:
     own = stack.python
     if own.free_threaded:
         yield f'python = "{own.short}"', replace(stack, python=Python(own.minor))
-    for minor in sorted(range(9, 16), key=lambda each: (abs(each - own.minor), -each)):
-        edited = Python(minor, own.free_threaded)
-        if edited != own:
-            yield f'python = "{edited}"', replace(stack, python=edited)
+    minors = sorted(range(9, 16), key=lambda each: (abs(each - own.minor), -each))
+    for free in dict.fromkeys((own.free_threaded, False)):
+        for edited in (Python(minor, free) for minor in minors):
+            if edited != own:
+                yield f'python = "{edited}"', replace(stack, python=edited)
 
 
 def _glibcs(stack: Stack) -> Iterator[tuple[str, Stack]]:

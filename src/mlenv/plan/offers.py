@@ -12,24 +12,17 @@ from packaging.utils import canonicalize_name
 
 from mlenv.errors import Reason, StackError
 from mlenv.plan import refusals
-from mlenv.plan.candidate import (
-    Build,
-    Candidate,
-    builds,
-    candidates,
-    glibc,
-    has_platform,
-    requires_python,
-    takes_python,
-)
+from mlenv.plan.candidate import Build, Candidate, builds, candidates
 from mlenv.plan.channels import newest_for, toolkits_of
 from mlenv.plan.fit import alone, cudnn_for, cudnn_package
+from mlenv.plan.tags import glibc, has_platform, requires_python, takes_python, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlenv.catalog.rows import FrameworkRow
     from mlenv.cuda import Gpu
+    from mlenv.machine import Prefix
     from mlenv.plan.ground import Ground
     from mlenv.spec.stack import Asked
 
@@ -65,8 +58,8 @@ def _in_range(asked: Asked, row: FrameworkRow, ground: Ground) -> list[Build] | 
     if not have:
         raise StackError(_no_package(asked, row, ground))
     have.sort(key=lambda each: each.release.version)
-    wanted = asked.requirement.specifier
-    return [b for b in have if wanted.contains(b.release.version, prereleases=False)] or None
+    wanted = str(asked.requirement.specifier)
+    return [build for build in have if within(build, wanted)] or None
 
 
 def _named_majors(asked: Asked, row: FrameworkRow) -> frozenset[int]:
@@ -175,11 +168,22 @@ def _with_cudnn(found: list[Candidate], asked: Asked, ground: Ground) -> list[Ca
     if prefix is None:
         return found
     kept = [c for c in found if alone(c, ground.catalog, ground.until, cudnn=prefix)]
+    kept = [c for c in kept if c.known or _of_major(c, prefix)]
     if not kept:
         pin = found[-1].build.pins.get(cudnn_package(found[-1].toolkit), "of another version")
         keys = ground.keys(asked, "cudnn")
         raise StackError(refusals.cudnn_mismatch(found, prefix, pin, keys))
     return kept
+
+
+def _of_major(candidate: Candidate, prefix: Prefix) -> bool:
+    """Tell whether a build whose pins are not known may be of the cuDNN major that is asked for.
+
+    A release is written against one cuDNN major, on whichever index it is.
+    """
+    pins = candidate.build.pins.items()
+    exact = [s for name, s in pins if name.startswith("nvidia-cudnn-cu") and s.startswith("==")]
+    return not exact or any(int(s[2:].partition(".")[0]) == prefix.parts[0] for s in exact)
 
 
 def _with_gpu(found: list[Candidate], gpu: Gpu, asked: Asked, ground: Ground) -> list[Candidate]:

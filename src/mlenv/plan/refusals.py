@@ -9,8 +9,8 @@ from mlenv.errors import Reason
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlenv.catalog.rows import Architecture, DriverFloor
-    from mlenv.cuda import Cuda, Gpu
+    from mlenv.catalog.rows import Architecture, DriverFloor, ForwardCompatibility
+    from mlenv.cuda import Code, Cuda, Gpu
     from mlenv.machine import Drivers, Platform, Prefix, Python
     from mlenv.plan.candidate import Build, Candidate
 
@@ -121,17 +121,25 @@ def cudnn_mismatch(
 
 
 def gpu_not_in_wheel(found: Sequence[Candidate], gpu: Gpu, keys: tuple[str, ...]) -> Reason:
-    """Neither machine code nor PTX that the GPU can run."""
+    """No release has machine code or PTX that the GPU can run; told of the newest."""
     newest = found[-1]
-    holds = " ".join(f"{c.kind}_{c.arch.major}{c.arch.minor}{c.suffix}" for c in newest.code)
     on = f" for CUDA {newest.toolkit}" if newest.toolkit else ""
+    what = f"{newest.build.release.name} {newest.version}{on}"
+    return no_code(what, newest.code, gpu, keys, newest.source)
+
+
+def no_code(
+    what: str, code: Sequence[Code], gpu: Gpu, keys: tuple[str, ...], source: str
+) -> Reason:
+    """Neither machine code nor PTX that the GPU can run."""
+    holds = " ".join(str(each) for each in code)
     return Reason(
         code="gpu-not-in-wheel",
-        what=f"{newest.build.release.name} {newest.version}{on} has no code for {gpu.name}",
+        what=f"{what} has no code for {gpu.name}",
         cause=f"{gpu.name} is {gpu.arch.sm}; the wheel holds {holds}, and no PTX that it could use",
         fix="choose a release that has code for it",
         where=keys,
-        source=newest.source,
+        source=source,
     )
 
 
@@ -148,16 +156,59 @@ def gpu_not_in_cudnn(what: str, gpu: Gpu, keys: tuple[str, ...], source: str) ->
 
 
 def driver_too_old(
-    toolkit: Cuda, floor: DriverFloor, drivers: Drivers, keys: tuple[str, ...]
+    toolkit: Cuda,
+    floor: DriverFloor,
+    drivers: Drivers,
+    compat: ForwardCompatibility | None,
+    keys: tuple[str, ...],
 ) -> Reason:
-    """Below the floor of minor-version compatibility."""
+    """Below the floor of minor-version compatibility; ``compat`` where it was asked for."""
+    cause = f"every CUDA {toolkit.major}.x needs driver {floor.driver} or newer"
+    if compat is not None:
+        branches = ", ".join(map(str, compat.branches))
+        cause += f"; forward compatibility to {toolkit} takes the branches {branches}"
     return Reason(
         code="driver-too-old",
         what=f"CUDA {toolkit} does not start on driver {drivers.lowest_text}",
-        cause=f"every CUDA {toolkit.major}.x needs driver {floor.driver} or newer",
+        cause=cause,
         fix=f'set `driver = ">={floor.driver}"` once the machines have it, or an older `cuda`',
         where=keys,
-        source=floor.cited,
+        source=f"{floor.cited}; {compat.cited}" if compat else floor.cited,
+    )
+
+
+def no_forward_compat(gpu: Gpu, toolkit: Cuda, keys: tuple[str, ...], source: str) -> Reason:
+    """The newer libcuda refuses that GPU, though its own driver would run it."""
+    return Reason(
+        code="no-forward-compat",
+        what=f"{gpu.name} has no forward compatibility, so cuda-compat {toolkit} fails on it",
+        cause=f"it is of brand {gpu.brand}; NVIDIA supports it on data-centre GPUs",
+        fix="set `cuda-compat = false`, with an older `cuda` or newer drivers",
+        where=keys,
+        source=source,
+    )
+
+
+def base_image_gate(base: str, on: str, asks: str, keys: tuple[str, ...], source: str) -> Reason:
+    """The container toolkit refuses to start the image, though the wheels would run."""
+    return Reason(
+        code="base-image-gate",
+        what=f"{base} does not start on {on}",
+        cause=asks,
+        fix='set `base = "auto"`: the wheels bring CUDA, so the image need not',
+        where=keys,
+        source=source,
+    )
+
+
+def fact_unknown(what: str, cause: str, keys: tuple[str, ...]) -> Reason:
+    """No source says, so the verdict is unknown; the words say what would settle it."""
+    return Reason(
+        code="fact-unknown",
+        what=what,
+        cause=cause,
+        fix="`mlenv lock` settles what a solver can; what remains, a kernel on the machine",
+        where=keys,
     )
 
 

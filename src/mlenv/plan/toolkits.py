@@ -8,7 +8,7 @@ Exact versions are too strict (torch 2.7.1 pins nvrtc 12.6.77, the metapackage o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -39,17 +39,18 @@ class Component:
     lowest: Version
     below: str
     """A PEP 440 upper bound, operator included."""
+    specifier: str = field(init=False)
+    """The range as PEP 508 writes it."""
 
-    @property
-    def specifier(self) -> str:
-        """The range as PEP 508 writes it."""
-        return f">={self.lowest},{self.below}"
+    def __post_init__(self) -> None:
+        """Write the range once: a plan asks for it some thousand times."""
+        object.__setattr__(self, "specifier", f">={self.lowest},{self.below}")
 
 
 @cache
 def toolkits(catalog: Catalog) -> tuple[Cuda, ...]:
     """Return every toolkit that the catalog knows, newest first."""
-    known = {Cuda(*each.version.release[:2]) for each in catalog.releases(METAPACKAGE)}
+    known = {Cuda(*version.release[:2]) for version, _ in _metapackages(catalog)}
     known |= {each for row in catalog.facts.variant for each in row.toolkits}
     return tuple(sorted(known, reverse=True))
 
@@ -57,25 +58,33 @@ def toolkits(catalog: Catalog) -> tuple[Cuda, ...]:
 @cache
 def components(catalog: Catalog, toolkit: Cuda) -> Mapping[str, Component]:
     """Return package -> component of ``toolkit``; empty for one without a metapackage."""
-    seen: dict[str, list[Version]] = {}
-    for each in catalog.releases(METAPACKAGE):
-        if Cuda(*each.version.release[:2]) != toolkit:
-            continue
-        for package, specifier in each.release.metadata["any"].extras["all"].items():
-            found = _EXACT.fullmatch(specifier) or _FLOOR.search(specifier)
-            if found:
-                seen.setdefault(package, []).append(Version(found[1]))
+    newer = [each for each in toolkits(catalog) if each > toolkit]
+    following = _named(catalog, min(newer)) if newer else {}
     return {
         package: Component(
             package=package,
             lowest=min(versions),
-            below=_below(package, max(versions), catalog, toolkit),
+            below=_below(max(versions), following.get(package, ()), toolkit),
         )
-        for package, versions in sorted(seen.items())
+        for package, versions in sorted(_named(catalog, toolkit).items())
     }
 
 
-def _below(package: str, highest: Version, catalog: Catalog, toolkit: Cuda) -> str:
+@cache
+def _named(catalog: Catalog, toolkit: Cuda) -> Mapping[str, tuple[Version, ...]]:
+    """Return package -> the versions of it that the metapackages of a toolkit name."""
+    seen: dict[str, tuple[Version, ...]] = {}
+    for version, parts in _metapackages(catalog):
+        if Cuda(*version.release[:2]) != toolkit:
+            continue
+        for package, specifier in parts.items():
+            found = _EXACT.fullmatch(specifier) or _FLOOR.search(specifier)
+            if found:
+                seen[package] = (*seen.get(package, ()), Version(found[1]))
+    return seen
+
+
+def _below(highest: Version, following: tuple[Version, ...], toolkit: Cuda) -> str:
     """Return the bound above a component: where the next toolkit's begins.
 
     Not the metapackage's own newest version: that of 12.5.1 still names the components of 12.5.0,
@@ -83,10 +92,8 @@ def _below(package: str, highest: Version, catalog: Catalog, toolkit: Cuda) -> s
     """
     if highest.release[:2] == (toolkit.major, toolkit.minor):
         return f"<{toolkit.major}.{toolkit.minor + 1}"
-    newer = [each for each in toolkits(catalog) if each > toolkit]
-    following = components(catalog, min(newer)) if newer else {}
-    if package in following and following[package].lowest > highest:
-        return f"<{following[package].lowest}"
+    if following and min(following) > highest:
+        return f"<{min(following)}"
     return f"<={highest}.99999"
 
 
@@ -98,9 +105,9 @@ def banned(catalog: Catalog, major: int) -> tuple[str, ...]:
     other's files, and of the others a process maps both.
     """
     of_major: dict[str, set[int]] = {}
-    for each in catalog.releases(METAPACKAGE):
-        for package in each.release.metadata["any"].extras["all"]:
-            of_major.setdefault(package, set()).add(each.version.major)
+    for version, parts in _metapackages(catalog):
+        for package in parts:
+            of_major.setdefault(package, set()).add(version.major)
     for other in range(11, 15):
         for stem in CLOBBERING:
             if f"{stem}-cu{other}" in catalog.raw:
@@ -108,21 +115,31 @@ def banned(catalog: Catalog, major: int) -> tuple[str, ...]:
     return tuple(sorted(each for each, majors in of_major.items() if major not in majors))
 
 
+@cache
 def cuda_major(package: str, catalog: Catalog) -> int | None:
     """Return the toolkit major of a CUDA package by its name, or None for any other package."""
     stem, _, major = package.rpartition("-cu")
     if stem in CLOBBERING and major.isdigit():
         return int(major)
-    for each in reversed(catalog.releases(METAPACKAGE)):
-        if package in each.release.metadata["any"].extras["all"]:
-            return each.version.major
+    for version, parts in reversed(_metapackages(catalog)):
+        if package in parts:
+            return version.major
     return None
 
 
 @cache
+def _metapackages(catalog: Catalog) -> tuple[tuple[Version, Mapping[str, str]], ...]:
+    """Return the metapackage's releases, ascending, each with its components."""
+    rows = catalog.releases(METAPACKAGE)
+    return tuple((each.version, each.release.metadata["any"].extras["all"]) for each in rows)
+
+
+@cache
 def _versions(catalog: Catalog, package: str, until: str) -> tuple[Version, ...]:
-    rows = catalog.releases(package)
-    return tuple(r.version for r in rows if r.release.date <= until and r.release.yanked is None)
+    # read raw: of some sixty component packages nothing but these three words is ever asked
+    rows = catalog.raw.get(package, {}).items()
+    kept = (text for text, row in rows if row["date"] <= until and row.get("yanked") is None)
+    return tuple(sorted(map(Version, kept)))
 
 
 @cache

@@ -1,13 +1,13 @@
-"""What a plan decided and what it could not find out, in words for ``explain`` and the lock."""
+"""What a plan decided, in words for ``explain`` and the lock."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlenv.errors import Reason
-from mlenv.machine import driver
+from mlenv.plan import compat
 from mlenv.plan.candidate import DEFAULT
 from mlenv.plan.drivers import starts
+from mlenv.plan.fit import cudnn_below
 from mlenv.plan.model import Decision
 
 if TYPE_CHECKING:
@@ -38,9 +38,12 @@ def decisions(
         ),
         _toolkit(ground, chosen, toolkit),
     ]
-    found += [_framework(ground, each, toolkit) for each in chosen]
+    for each in chosen:
+        found.append(_framework(ground, each, toolkit))
+        found += _code(ground, each)
     if toolkit is not None:
         found += _driver(ground, toolkit)
+        found += _cudnn(ground)
     found.append(
         Decision(
             topic="base",
@@ -117,7 +120,34 @@ def _framework(ground: Ground, each: Chosen, toolkit: Cuda | None) -> Decision:
     )
 
 
+def _code(ground: Ground, each: Chosen) -> Iterator[Decision]:
+    candidate = each.candidate
+    for gpu in ground.gpus if candidate and candidate.code else ():
+        fitting = [code for code in candidate.code if code.runs_on(gpu.arch)] if candidate else []
+        if candidate is None or not fitting:
+            continue
+        ready = [code for code in fitting if code.kind == "sm"]
+        best = max(ready or fitting, key=lambda code: code.arch)
+        what = "machine code" if ready else "PTX, which the driver compiles"
+        yield Decision(
+            topic=f"{gpu.name} with {each.asked.requirement.name}",
+            choice=f"{best.kind}_{best.arch.major}{best.arch.minor}{best.suffix}",
+            why=f"{what} in the wheel that {gpu.arch.sm} runs",
+            source=candidate.source,
+        )
+
+
 def _driver(ground: Ground, toolkit: Cuda) -> Iterator[Decision]:
+    rule = compat.rule(toolkit, ground.catalog)
+    if rule is not None and compat.carries(toolkit, ground):
+        branches = ", ".join(map(str, rule.branches))
+        yield Decision(
+            topic="driver",
+            choice=f"branch {branches}, with cuda-compat {toolkit}",
+            why="`cuda-compat = true`: forward compatibility on data-centre GPUs",
+            source=rule.cited,
+        )
+        return
     for row in ground.catalog.facts.driver_floor:
         if row.first <= toolkit <= row.last:
             yield Decision(
@@ -126,6 +156,24 @@ def _driver(ground: Ground, toolkit: Cuda) -> Iterator[Decision]:
                 why=f"the oldest that starts programs of CUDA {toolkit.major}.x",
                 source=row.cited,
             )
+
+
+def _cudnn(ground: Ground) -> Iterator[Decision]:
+    stack = ground.stack
+    if stack.cudnn is not None:
+        yield Decision(
+            topic="cudnn",
+            choice=f"{stack.cudnn}.*",
+            why=f"`{stack.keys['cudnn']}` says so",
+            source="the spec",
+        )
+    elif below := cudnn_below(ground.gpus, ground.catalog):
+        yield Decision(
+            topic="cudnn",
+            choice=f"<{below[0]}",
+            why="newer ones left a GPU of the target behind",
+            source=below[1],
+        )
 
 
 def _glibc(ground: Ground) -> Decision:
@@ -143,73 +191,3 @@ def _glibc(ground: Ground) -> Decision:
         why="what the base image has, or 2.28 where nobody knows",
         source="mlenv's base images",
     )
-
-
-def warnings(ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None) -> tuple[Reason, ...]:
-    """Return what is said aloud and changes no verdict, and what no source could tell."""
-    if toolkit is None:
-        return ()
-    return (*_unchecked(ground), *_minor_version(ground, toolkit), *_unknown(ground, chosen))
-
-
-def _unchecked(ground: Ground) -> Iterator[Reason]:
-    stack = ground.stack
-    drivers = "`driver`" if stack.driver is None else "lowest `driver`"
-    open_below = stack.driver is None or stack.driver.lowest is None
-    missing = [w for w, lacks in ((drivers, open_below), ("`gpus`", not stack.gpus)) if lacks]
-    if missing:
-        names = " and ".join(missing)
-        absent = f"{names} are" if len(missing) > 1 else f"{names} is"
-        named = f"[targets.{stack.target}]" if stack.target else "a [targets.NAME]"
-        yield Reason(
-            code="not-checked",
-            what=f"{absent} not named: not checked",
-            cause="whether the stack runs on a machine depends on both",
-            fix=f"add {names} to {named}",
-        )
-
-
-def _minor_version(ground: Ground, toolkit: Cuda) -> Iterator[Reason]:
-    drivers = ground.stack.driver
-    if drivers is None or drivers.lowest is None:
-        return
-    known = [row for row in ground.catalog.facts.toolkit_driver if row.toolkit <= toolkit]
-    row = max(known, key=lambda each: each.toolkit, default=None)
-    if row is None or drivers.lowest >= driver(row.driver):
-        return
-    came = f"CUDA {row.toolkit} came with driver {row.driver}"
-    if row.toolkit != toolkit:
-        came += f", and {toolkit} is newer"
-    yield Reason(
-        code="minor-version-mode",
-        what=f"driver {drivers.lowest_text} runs CUDA {toolkit} in minor-version mode",
-        cause=f"{came}; compiled kernels run on older ones of its major, "
-        "PTX of this toolkit cannot be compiled by them",
-        fix=f'for all of it set `driver = ">={row.driver}"`',
-        where=(ground.stack.keys["driver"],),
-        source=row.cited,
-    )
-
-
-def _unknown(ground: Ground, chosen: Sequence[Chosen]) -> Iterator[Reason]:
-    for each in chosen:
-        name = each.asked.requirement.name
-        if each.candidate is None:
-            what = f"the catalog knows no release of {name} in `{each.asked.requirement}`"
-            cause = f"it was read on {ground.catalog.scanned[:10]}"
-        elif len(chosen) > 1 and not each.candidate.known:
-            what = f"what {name} {each.candidate.version} from {each.candidate.channel} pins"
-            what += " is not known, so neither is whether the others can share it"
-            cause = "the catalog holds the metadata of the default index's wheels"
-        elif ground.gpus and not each.candidate.code:
-            what = f"no source says for which GPUs {name} {each.candidate.version} has code"
-            cause = "its wheel does not declare it"
-        else:
-            continue
-        yield Reason(
-            code="fact-unknown",
-            what=what,
-            cause=cause,
-            fix="`mlenv lock` settles what a solver can; what remains, a kernel on the machine",
-            where=(each.asked.key,),
-        )

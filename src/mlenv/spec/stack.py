@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +45,9 @@ class Stack:
     driver: Drivers | None
     glibc: Glibc | None
     base: str
+    backend: Literal["uv", "conda"]
+    cuda_compat: bool
+    """Whether NVIDIA's forward-compatibility libcuda is to be shipped."""
     frameworks: tuple[Asked, ...]
     packages: tuple[Asked, ...]
     """All further requirements, of all layers, dev included."""
@@ -72,7 +75,7 @@ def _stack(spec: Spec, name: str | None, target: TargetSpec | None) -> Stack:
         keys[word] = f"targets.{name}.{word}" if own else word
     for word in ("platform", "gpus", "driver", "glibc"):
         keys[word] = f"targets.{name}.{word}" if target is not None else "targets"
-    keys["nccl"] = "nccl"
+    keys |= {"nccl": "nccl", "backend": "backend", "cuda-compat": "image.cuda-compat"}
     if keys["base"] == "base":
         keys["base"] = "image.base"
     frameworks = target.framework if target and target.framework is not None else spec.framework
@@ -89,6 +92,8 @@ def _stack(spec: Spec, name: str | None, target: TargetSpec | None) -> Stack:
         driver=target.driver if target else None,
         glibc=target.glibc if target else None,
         base=(target and target.base) or spec.image.base,
+        backend=spec.backend,
+        cuda_compat=spec.image.cuda_compat,
         frameworks=_asked(keys["framework"], "framework", frameworks),
         packages=(*_asked(keys["packages"], "packages", packages), *_layers(spec), *_dev(spec)),
         keys=keys,
