@@ -3,14 +3,14 @@
 ``CODES`` is the one table of every code: what it means and with which status mlenv leaves.
 Codes are stable and kebab-case; each is raised at one place (``tests/test_architecture.py``).
 A stack that cannot be and a file that cannot be written are both a ``Reason``; what differs is
-the family, and the family carries the exit status.
+the class of the error; the exit status stands beside the code.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,8 +77,6 @@ class Reason:
 class MlenvError(Exception):
     """A deliberate failure: one or more reasons, all known mistakes at once."""
 
-    family: ClassVar[Exit] = Exit.BROKEN
-
     def __init__(self, *reasons: Reason) -> None:
         """Keep ``reasons``; there is at least one."""
         super().__init__(*reasons)
@@ -97,19 +95,13 @@ class MlenvError(Exception):
 class UsageError(MlenvError):
     """The command line or the spec is wrong."""
 
-    family = Exit.USAGE
-
 
 class StackError(MlenvError):
     """No such stack can be: proven from published facts or by the solver."""
 
-    family = Exit.IMPOSSIBLE
-
 
 class HostError(MlenvError):
     """A tool, the network or the disk failed; nothing is known about the stack."""
-
-    family = Exit.BROKEN
 
 
 CODES: Mapping[str, tuple[Exit, str]] = {

@@ -163,8 +163,3 @@ def admitted(catalog: Catalog, package: str, specifier: str, until: str) -> int 
         return sum(1 << i for i, each in enumerate(versions) if each == wanted)
     allowed = SpecifierSet(specifier)
     return sum(1 << i for i, each in enumerate(versions) if allowed.contains(each))
-
-
-def newest_in(catalog: Catalog, package: str, bits: int, until: str) -> Version | None:
-    """Return the newest release that a bit set of ``admitted`` holds."""
-    return _versions(catalog, package, until)[bits.bit_length() - 1] if bits else None

@@ -49,15 +49,6 @@ class SpecFile:
         return line_of(key, self.lines)
 
 
-def content_sha256(text: str) -> str:
-    """Return the digest of a spec's content, as ``mlenv.lock`` keeps it.
-
-    Raises:
-        tomllib.TOMLDecodeError: ``text`` is no TOML.
-    """
-    return digest(tomllib.loads(text))
-
-
 def parse_spec(text: str, *, origin: str) -> SpecFile:
     """Return the spec in ``text``; ``origin`` is what errors call the file.
 
