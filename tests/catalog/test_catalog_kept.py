@@ -15,6 +15,7 @@ import pytest
 from drive import built
 from mlenv import uptodate
 from mlenv.catalog import kept
+from mlenv.catalog.data import contents
 from mlenv.catalog.load import load, shipped
 from mlenv.errors import HostError
 from mlenv.files import LOCK_NAME
@@ -48,6 +49,25 @@ def newer(**changes: object) -> kept.Document:
 
 def test_the_time_beside_the_shipped_rows_is_theirs() -> None:
     assert kept.shipped_time() == kept.shipped().scanned == shipped().scanned
+
+
+def test_the_shipped_rows_are_packed_as_refreshed_ones_are() -> None:
+    data = contents(kept.ROWS)
+    assert gzip.decompress(kept.packed(kept.shipped())) == gzip.decompress(data)
+    whole = kept.unpacked(data)
+    assert kept.shipped() == whole
+    assert kept.shipped().packages != {**whole.packages, "torch": {}}
+
+
+def test_a_shipped_package_is_decoded_when_it_is_asked_for() -> None:
+    found = kept.shipped().packages
+    assert isinstance(found, kept.Rows)
+    assert "torch" in found
+    assert "no-such-package" not in found
+    assert found.get("no-such-package", {}) == {}
+    assert len(found) == len(list(found)) > 100
+    assert found["torch"] is found["torch"]
+    assert "2.8.0" in found["torch"]
 
 
 def test_without_a_refresh_the_shipped_rows_are_used(home: Path) -> None:
@@ -125,6 +145,43 @@ def test_a_row_that_is_none_is_an_error_in_words(home: Path) -> None:
     with pytest.raises(HostError) as error:
         used().releases("torch")
     assert error.value.reasons[0].code == "catalog-damaged"
+
+
+def _line(rows: str) -> bytes:
+    head = {"scanned": LATER, "schema": 1, "source": "s"}
+    return gzip.compress(f'{json.dumps(head)[:-1]},"packages":{{\n"torch":{rows}\n}}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param("3", id="a number"),
+        pytest.param('{"2.0":3}', id="a release that is none"),
+        pytest.param('{"2.0":', id="no JSON"),
+        pytest.param("[" * 200_000, id="deep JSON"),
+    ],
+)
+def test_a_signed_line_that_is_none_is_an_error_in_words(home: Path, rows: str) -> None:
+    _signed(_line(rows), kept.write(newer()))
+    with pytest.raises(HostError) as error:
+        used().releases("torch")
+    assert error.value.reasons[0].code == "catalog-damaged"
+    assert home.exists()
+
+
+def test_a_document_without_packages_is_one(home: Path) -> None:
+    kept.write(newer(packages={}))
+    assert used().scanned == LATER
+    assert used().raw == {}
+    assert home.exists()
+
+
+def test_rows_of_an_mlenv_that_wrote_no_lines_are_used(home: Path) -> None:
+    rows = {"torch": {"9.9": {"date": "2030-01-01"}}}
+    _signed(_packed(packages=rows), kept.write(newer()))
+    assert used().damaged is None
+    assert used().raw == rows
+    assert home.exists()
 
 
 def test_a_command_says_once_that_the_catalog_is_damaged(home: Path) -> None:

@@ -24,7 +24,7 @@ from mlenv.catalog import kept, scope
 from mlenv.catalog.load import load, shipped
 from mlenv.cuda import Cuda
 from mlenv.errors import HostError
-from mlenv.refresh import default_index
+from mlenv.solve.index import default_index
 from renewing import (
     ARM,
     NOW,

@@ -5,16 +5,13 @@ Rows kept by hand (tier K), in ``carriers.toml``: a wheel's metadata does not sa
 
 from __future__ import annotations
 
-import tomllib
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import resources
 from typing import Literal
 
+from mlenv.catalog.curated import curated
 from mlenv.catalog.rows import Fact
 from mlenv.model import Model
-
-_DATA = "mlenv.catalog.data"
 
 
 class Carrier(Fact):
@@ -42,5 +39,4 @@ def carrier(package: str) -> Carrier | None:
 
 @cache
 def _rows() -> tuple[Carrier, ...]:
-    text = resources.files(_DATA).joinpath("carriers.toml").read_text(encoding="utf-8")
-    return Carriers.model_validate(tomllib.loads(text)).carrier
+    return Carriers.model_validate(curated("carriers")).carrier

@@ -5,6 +5,10 @@ that they are of. The refreshed rows are used while they are whole, of this sche
 than the shipped ones. Their time is that of the newest upload among them; of a change that no
 upload dates, when it was seen; and where nothing changed, the former one. This room loads no
 pydantic: a command that has nothing to do asks it.
+
+The file is one JSON document with each package on a line of its own. What was written by mlenv
+(the shipped rows, and those that their SHA-256 vouches for) is decoded by the package; another file
+is decoded and looked at whole.
 """
 
 from __future__ import annotations
@@ -15,16 +19,17 @@ import json
 import re
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from mlenv.catalog.data import contents
 from mlenv.errors import HostError, Reason
 from mlenv.host import disk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SCHEMA = 1
@@ -36,7 +41,9 @@ SOURCE = (
     "wheels (tier C), CUDA arch flags in libtorch_python.so (tier D)"
 )
 
-_DATA = "mlenv.catalog.data"
+_OPENED = "{\n"
+"""Before the first package; no other line of the document ends so."""
+_CLOSED = "\n}}"
 _LIMIT_BYTES = 64 << 20
 """The longest document that is taken; that of 2,000 releases has 1 MB."""
 _WAITS_SECONDS = (0.05, 0.2)
@@ -56,36 +63,79 @@ class Document:
     """Framework -> version -> architecture -> toolkits on the framework's own index."""
 
 
+class Rows(Mapping[str, Mapping[str, Any]]):
+    """Package -> version -> row, where a package is decoded when it is first asked for."""
+
+    def __init__(self, lines: Mapping[str, str]) -> None:
+        """Keep package -> its rows as JSON."""
+        self._lines = lines
+        self._made: dict[str, Mapping[str, Any]] = {}
+
+    def __getitem__(self, package: str) -> Mapping[str, Any]:
+        """Return version -> row.
+
+        Raises:
+            HostError: ``catalog-damaged``: they are none.
+        """
+        if package not in self._made:
+            line = self._lines[package]
+            try:
+                rows = json.loads(line)
+            except (ValueError, RecursionError):
+                rows = None
+            if not _is_table(rows):
+                raise HostError(damaged(ROWS, f"a row of {package} is wrong"))
+            self._made[package] = rows
+        return self._made[package]
+
+    def __contains__(self, package: object) -> bool:
+        """Tell whether there are rows of a package, without decoding them."""
+        return package in self._lines
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the packages."""
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        """Count the packages."""
+        return len(self._lines)
+
+
 class DamagedError(Exception):
     """The bytes are no document of this schema; its text says why."""
 
 
 def packed(document: Document) -> bytes:
     """Return the bytes of a document: the same for the same rows."""
-    rows = {
-        "packages": document.packages,
+    head: dict[str, Any] = {
         "scanned": document.scanned,
         "schema": SCHEMA,
         "source": document.source,
     }
     if document.variants:
-        rows["variants"] = document.variants
-    text = json.dumps(rows, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        head["variants"] = document.variants
+    packages = sorted(document.packages.items())
+    lines = ",\n".join(f"{_json(package)}:{_json(rows)}" for package, rows in packages)
+    text = f'{_json(head)[:-1]},"packages":{_OPENED}{lines}{_CLOSED}'
     return gzip.compress(text.encode(), 9, mtime=0)
 
 
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
 def unpacked(data: bytes) -> Document:
-    """Return the document in ``data``.
+    """Return the document in ``data``, all of it decoded and looked at.
 
     Raises:
         DamagedError: it is none, or larger than the limit.
     """
+    return _document(data, json.loads)
+
+
+def _document(data: bytes, form: Callable[[str], Any]) -> Document:
     try:
-        opened = zlib.decompressobj(wbits=31)
-        text = opened.decompress(data, _LIMIT_BYTES)
-        if not opened.eof or opened.unused_data:
-            raise DamagedError("it is cut off, or larger than a catalog can be")
-        rows = json.loads(text)
+        rows = form(_text(data))
         if rows["schema"] != SCHEMA:
             raise DamagedError(f"it is of another schema, and this mlenv reads {SCHEMA}")
         if _is_sound(rows):
@@ -100,18 +150,45 @@ def unpacked(data: bytes) -> Document:
     raise DamagedError("it is no file of rows")
 
 
+def _text(data: bytes) -> str:
+    opened = zlib.decompressobj(wbits=31)
+    text = opened.decompress(data, _LIMIT_BYTES)
+    if not opened.eof or opened.unused_data:
+        raise DamagedError("it is cut off, or larger than a catalog can be")
+    return text.decode()
+
+
+def _by_line(text: str) -> Any:  # noqa: ANN401 (what was found, not yet looked at)
+    """Return a document as ``packed`` writes it with its packages not yet decoded."""
+    head, opened, rest = text.partition(_OPENED)
+    if not opened or not rest.endswith(_CLOSED):
+        return json.loads(text)
+    lines = {}
+    for line in rest.removesuffix(_CLOSED).split(",\n") if rest != _CLOSED else ():
+        package, _, rows = line.partition(":")
+        lines[package[1:-1]] = rows  # without its quotes; no name has more to be decoded
+    return {**json.loads(head + "{}}"), "packages": Rows(lines)}
+
+
 def _is_sound(rows: Mapping[str, Any]) -> bool:
     """Tell whether a document has the shape that every question takes for granted."""
     texts = (rows["scanned"], rows["source"])
-    tables = (rows["packages"], rows.get("variants", {}))
+    packages, variants = rows["packages"], rows.get("variants", {})
     return (
         all(isinstance(each, str) for each in texts)
         and _MOMENT.fullmatch(rows["scanned"]) is not None
-        and all(isinstance(each, dict) for each in tables)
-        and all(isinstance(row, dict) for table in tables for row in table.values())
-        and all(isinstance(row, dict) for of in rows["packages"].values() for row in of.values())
-        and all(_is_offer(row) for of in tables[1].values() for row in of.values())
+        and (isinstance(packages, Rows) or _is_deep_table(packages))
+        and _is_deep_table(variants)
+        and all(_is_offer(row) for of in variants.values() for row in of.values())
     )
+
+
+def _is_deep_table(rows: object) -> bool:
+    return isinstance(rows, dict) and all(_is_table(each) for each in rows.values())
+
+
+def _is_table(rows: object) -> bool:
+    return isinstance(rows, dict) and all(isinstance(each, dict) for each in rows.values())
 
 
 def _is_offer(row: object) -> bool:
@@ -124,12 +201,12 @@ def _is_offer(row: object) -> bool:
 @cache
 def shipped_time() -> str:
     """Return the time of the shipped rows, without reading them."""
-    return resources.files(_DATA).joinpath(TIME).read_text(encoding="utf-8").strip()
+    return contents(TIME).decode().strip()
 
 
 def shipped() -> Document:
     """Return the rows that mlenv is shipped with."""
-    return unpacked(resources.files(_DATA).joinpath(ROWS).read_bytes())
+    return _document(contents(ROWS), _by_line)
 
 
 def folder() -> Path:
@@ -160,7 +237,7 @@ def refreshed() -> tuple[Document | None, Reason | None]:
     except DamagedError as error:
         return None, damaged(str(path), str(error))
     try:
-        found = unpacked(data)
+        found = _document(data, _by_line)
     except DamagedError as error:
         return None, damaged(str(path), str(error))
     return (found if found.scanned >= shipped_time() else None), None

@@ -1,16 +1,14 @@
 """The catalog as it is asked: opened once, and turned into rows only where a question falls.
 
-Reading takes about 20 ms; a package's rows are made and checked when somebody asks for them.
+Reading takes a few milliseconds; a package's rows are made and checked when somebody asks for them.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
@@ -19,6 +17,7 @@ from packaging.version import InvalidVersion
 from pydantic import ValidationError
 
 from mlenv.catalog import kept
+from mlenv.catalog.curated import curated
 from mlenv.catalog.rows import Facts, Framework, FrameworkRow, Release, VersionedRelease
 from mlenv.cuda import Cuda
 from mlenv.errors import HostError
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from mlenv.catalog.rows import BaseImage, Brand, GpuNames, Variant
     from mlenv.cuda import Arch, Code
     from mlenv.errors import Reason
-
-_DATA = "mlenv.catalog.data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +54,12 @@ class Catalog:
     @cached_property
     def facts(self) -> Facts:
         """The rows that are kept by hand."""
-        return Facts.model_validate(_toml("facts.toml"))
+        return Facts.model_validate(curated("facts"))
 
     @cached_property
     def frameworks(self) -> Mapping[str, FrameworkRow]:
         """Name -> framework row."""
-        rows = Framework.model_validate(_toml("frameworks.toml")).framework
+        rows = Framework.model_validate(curated("frameworks")).framework
         return {each.name: each for each in rows}
 
     @property
@@ -160,10 +157,6 @@ class Catalog:
 def _product(name: str) -> str:
     words = re.sub(r"[\s_-]+", " ", name.casefold()).strip()
     return re.sub(r"^(nvidia )?(geforce )?", "", words)
-
-
-def _toml(name: str) -> dict[str, Any]:
-    return tomllib.loads(resources.files(_DATA).joinpath(name).read_text(encoding="utf-8"))
 
 
 @cache

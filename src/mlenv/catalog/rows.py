@@ -13,14 +13,17 @@ from typing import Annotated, Literal
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from mlenv.cuda import Arch, Code, Cuda
-from mlenv.model import Model
+from mlenv.model import Model, Read, plain
 
 
-def _value(cls: type[Cuda | Arch | Code]) -> BeforeValidator:
-    return BeforeValidator(lambda value: cls.parse(value) if isinstance(value, str) else value)
+def _value(cls: type[Cuda | Arch | Code]) -> Read:
+    def parse(value: object) -> object:
+        return value if isinstance(value, cls) else cls.parse(plain(value, "12.8"))
+
+    return Read(parse)
 
 
 CudaValue = Annotated[Cuda, _value(Cuda)]
@@ -188,6 +191,27 @@ class BaseImage(Fact):
 
     reference: str
     glibc: str
+    python: bool
+    """Whether it brings the Python that its tag names, or none that counts."""
+
+
+class CudaImage(Fact):
+    """The nvidia/cuda image of a toolkit: its newest patch release, and the system it is for."""
+
+    toolkit: CudaValue
+    release: str
+    system: str
+
+
+class InitWheel(Fact):
+    """The wheel that brings an image's first process."""
+
+    name: str
+    version: str
+    platform: Literal["linux/amd64", "linux/arm64"]
+    filename: str
+    sha256: str
+    size: int
 
 
 class Facts(Model):
@@ -208,6 +232,8 @@ class Facts(Model):
     conda_variant: tuple[CondaVariant, ...]
     code: tuple[CodeRange, ...]
     base: tuple[BaseImage, ...]
+    cuda_image: tuple[CudaImage, ...]
+    init: tuple[InitWheel, ...]
 
     def stale(self, today: date) -> tuple[tuple[str, date], ...]:
         """Return the groups that somebody should have looked at again by ``today``, and by when."""

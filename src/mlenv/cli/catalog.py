@@ -41,10 +41,11 @@ def refresh(packages: tuple[str, ...], *, anew: bool, offline: bool, as_json: bo
     from mlenv import refresh as room  # noqa: PLC0415
     from mlenv.catalog import kept, news  # noqa: PLC0415
     from mlenv.cli import opening, words  # noqa: PLC0415
+    from mlenv.solve.index import default_index  # noqa: PLC0415
 
     former = opening.catalog()
     order = room.Order(
-        index=room.default_index(),
+        index=default_index(),
         now=opening.now(),
         packages=tuple(dict.fromkeys(canonicalize_name(each) for each in packages)),
         anew=anew,

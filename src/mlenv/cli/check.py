@@ -21,6 +21,13 @@ def command(specs: tuple[Path, ...], target: str | None, *, as_json: bool, stric
 
     Nothing is solved, fetched or written. `unknown` is said where no fact settles it.
     """
+    from mlenv.cli import opening  # noqa: PLC0415 (loaded when used)
+
+    with opening.swift():
+        return _checked(specs, target, as_json=as_json, strict=strict)
+
+
+def _checked(specs: tuple[Path, ...], target: str | None, *, as_json: bool, strict: bool) -> int:
     from mlenv.build.verdict import Order, check  # noqa: PLC0415 (loaded when used)
     from mlenv.cli import opening, words  # noqa: PLC0415
     from mlenv.errors import Exit, MlenvError  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from contextlib import contextmanager
@@ -20,11 +21,27 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from mlenv.catalog.load import Catalog
+    from mlenv.imaging.pinning import Pinner
     from mlenv.solve.asking import Desk
     from mlenv.spec.parse import SpecFile
 
 PATIENCE_SECONDS = 1.0
 """How long work goes on in silence before progress is shown."""
+
+
+_ALLOCATIONS = 100_000
+"""So many objects come before Python looks for rings of garbage: 700 is its own number."""
+
+
+@contextmanager
+def swift() -> Iterator[None]:
+    """Look for garbage seldom: what a short command makes stays, and the search takes a tenth."""
+    before = gc.get_threshold()
+    gc.set_threshold(_ALLOCATIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def today() -> str:
@@ -97,6 +114,20 @@ def desk(*, offline: bool, verbose: bool, indexes: Mapping[str, str]) -> Iterato
             say=shown.say,
             tell=words.say if verbose else _silent,
         )
+
+
+@contextmanager
+def pinning(*, offline: bool) -> Iterator[Pinner]:
+    """Yield who asks for the digests of images: registries, else an engine."""
+    from mlenv.imaging import pinning as room  # noqa: PLC0415 (loaded when used)
+
+    def engine(reference: str) -> str | None:
+        from mlenv.host.engine import find_engine  # noqa: PLC0415 (where no registry answers)
+
+        return None if offline else find_engine().digest(reference)
+
+    with room.from_environment(offline=offline, engine=engine) as found:
+        yield found
 
 
 def _silent(text: str) -> None:

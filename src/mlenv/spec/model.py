@@ -125,7 +125,7 @@ class ImageSpec(Model):
     base: Reference = "auto"
     """``auto`` is the smallest base that serves; or an image reference."""
     apt: tuple[Apt, ...] = ()
-    """Debian packages to install."""
+    """Debian packages to install: ``git``, or ``git=1:2.39.5-0+deb12u2``."""
     cuda_compat: YesNo = False
     """Ship NVIDIA's forward-compatibility libcuda."""
     compile: Compiler = False

@@ -8,7 +8,7 @@ from typing import Annotated
 from packaging.requirements import Requirement
 from pydantic import BeforeValidator, WithJsonSchema
 
-from mlenv.model import AS_TEXT, WrongValueError, plain, shown
+from mlenv.model import AS_TEXT, Read, WrongValueError, plain, shown
 
 
 def requirement(value: object) -> Requirement:
@@ -75,10 +75,10 @@ _REQUIREMENT = WithJsonSchema(
     {"type": "string", "examples": ["transformers>=4.55"], "title": "a requirement"}
 )
 
-Requires = Annotated[Requirement, BeforeValidator(requirement), AS_TEXT, _REQUIREMENT]
+Requires = Annotated[Requirement, Read(requirement), AS_TEXT, _REQUIREMENT]
 """A PEP 508 requirement without a URL."""
 
-Framework = Annotated[Requirement, BeforeValidator(_framework), AS_TEXT, _REQUIREMENT]
+Framework = Annotated[Requirement, Read(_framework), AS_TEXT, _REQUIREMENT]
 """A requirement of a framework: no extras, no local version, no marker."""
 
 Frameworks = Annotated[

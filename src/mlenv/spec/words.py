@@ -11,37 +11,39 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from mlenv.model import ReservedValueError, WrongValueError, plain, shown
+from mlenv.model import Read, ReservedValueError, WrongValueError, plain, shown
 from mlenv.spec.requires import Requires, requirement
 
+# Compiled where a spec has such a word, and kept by `re`.
 _PATH = r"(/[A-Za-z0-9._~%+,=:-]*)*"
-_URL = re.compile(rf"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}")
-_FOLDER = re.compile(rf"file://{_PATH}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ALIAS = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_PACKAGE_GLOB = re.compile(r"[A-Za-z0-9*]([A-Za-z0-9._*-]*[A-Za-z0-9*])?")
-_APT = re.compile(r"[a-z0-9][a-z0-9+.-]{1,80}")
-_REFERENCE = re.compile(
+_URL = rf"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?{_PATH}"
+_FOLDER = rf"file://{_PATH}"
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ALIAS = r"[a-z][a-z0-9-]{0,30}"
+_PACKAGE_GLOB = r"[A-Za-z0-9*]([A-Za-z0-9._*-]*[A-Za-z0-9*])?"
+_CREDENTIAL = re.compile(r"://[^/\s]*@")
+_APT = r"[a-z0-9][a-z0-9+.-]{0,79}[a-z0-9+.](=([0-9]{1,4}:)?[0-9][A-Za-z0-9.+~-]{0,79})?"
+_REFERENCE = (
     r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
     r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
-_CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)*")
-_GPU = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _./()+-]{0,60}")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
+_CHANNEL = r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)*"
+_GPU = r"[A-Za-z0-9][A-Za-z0-9 _./()+-]{0,60}"
+_LABEL = r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?"
 
 
-def _matched(pattern: re.Pattern[str], example: str, cause: str) -> BeforeValidator:
+def _matched(pattern: str, example: str, cause: str) -> Read:
     def check(value: object) -> str:
         text = plain(value, example)
-        if not pattern.fullmatch(text) or ".." in text:
+        if not re.fullmatch(pattern, text) or ".." in text:
             raise WrongValueError(f"{shown(text)} {cause}", f'write it like "{example}"')
         return text
 
-    return BeforeValidator(check)
+    return Read(check)
 
 
-def _string(title: str, pattern: re.Pattern[str], example: str) -> WithJsonSchema:
-    shape = f"^({pattern.pattern})$"
+def _string(title: str, pattern: str, example: str) -> WithJsonSchema:
+    shape = f"^({pattern})$"
     return WithJsonSchema(
         {"type": "string", "pattern": shape, "examples": [example], "title": title}
     )
@@ -66,7 +68,9 @@ def _instant(value: object) -> object:
 
 def _moment(text: str) -> date:
     try:
-        return date.fromisoformat(text) if _DATE.fullmatch(text) else datetime.fromisoformat(text)
+        return (
+            date.fromisoformat(text) if re.fullmatch(_DATE, text) else datetime.fromisoformat(text)
+        )
     except ValueError:
         raise WrongValueError(
             f"{shown(text)} is no date", 'write it like "2026-11-01" or "2026-11-01T12:00:00Z"'
@@ -80,7 +84,7 @@ def _url(value: object) -> str:
             "a credential in a spec ends up in locks, images and logs",
             "keep it in netrc, a keyring or UV_INDEX_NAME_PASSWORD",
         )
-    if not _URL.fullmatch(text) or "/.." in text:
+    if not re.fullmatch(_URL, text) or "/.." in text:
         raise WrongValueError(
             f"{shown(text)} is no http(s) address without blanks, quotes and shell characters",
             'write it like "https://pkgs.corp.example/simple", and other characters as %XX',
@@ -93,14 +97,14 @@ def _channel(value: object) -> str:
     if text.startswith(("http:", "https:")):
         return _url(text)
     pattern = _FOLDER if text.startswith("file:") else _CHANNEL
-    if not pattern.fullmatch(text) or ".." in text:
+    if not re.fullmatch(pattern, text) or ".." in text:
         raise WrongValueError(f"{shown(text)} is no conda channel", 'write it like "conda-forge"')
     return text
 
 
 def _alias(value: object) -> str:
     text = plain(value, "corp")
-    if not _ALIAS.fullmatch(text):
+    if not re.fullmatch(_ALIAS, text):
         raise WrongValueError(
             f"{shown(text)} is no alias of an index", "use a-z, 0-9 and '-', as in [indexes.corp]"
         )
@@ -117,9 +121,19 @@ def _reference(value: object) -> str:
         raise ReservedValueError(
             "a later mlenv will read NGC images; this one cannot", 'write "auto", or a reference'
         )
-    if not _REFERENCE.fullmatch(text) or ".." in text:
+    if not re.fullmatch(_REFERENCE, text) or ".." in text:
         raise WrongValueError(
             f"{shown(text)} is no image reference", 'write it like "python:3.12-slim-bookworm"'
+        )
+    return text
+
+
+def _label_text(value: object) -> str:
+    text = plain(value, "text")
+    if _CREDENTIAL.search(text):
+        raise WrongValueError(
+            "a credential in a label is shown to everybody who has the image",
+            "write the address without it",
         )
     return text
 
@@ -197,19 +211,17 @@ Sdist = Annotated[
 ]
 """What is done with packages that come as source only."""
 
-Compiler = Annotated[
-    bool | str, BeforeValidator(_compile), WithJsonSchema({"enum": [False, True, "nvcc"]})
-]
+Compiler = Annotated[bool | str, Read(_compile), WithJsonSchema({"enum": [False, True, "nvcc"]})]
 """Whether the image holds a C compiler, and the CUDA one."""
 
 Url = Annotated[
     str,
-    BeforeValidator(_url),
+    Read(_url),
     WithJsonSchema({"type": "string", "pattern": "^https?://", "title": "an http(s) address"}),
 ]
 """The address of an index, without credentials."""
 
-Alias = Annotated[str, BeforeValidator(_alias), _string("an alias", _ALIAS, "corp")]
+Alias = Annotated[str, Read(_alias), _string("an alias", _ALIAS, "corp")]
 """What a lock calls an index."""
 
 PackageGlob = Annotated[
@@ -224,18 +236,18 @@ Apt = Annotated[
     _matched(_APT, "libibverbs1", "is no Debian package"),
     _string("a Debian package", _APT, "git"),
 ]
-"""A Debian package."""
+"""A Debian package, perhaps with ``=VERSION``."""
 
 Reference = Annotated[
     str,
-    BeforeValidator(_reference),
+    Read(_reference),
     _string("an image reference", _REFERENCE, "python:3.12-slim-bookworm"),
 ]
 """An image reference, or ``auto``."""
 
 Channel = Annotated[
     str,
-    BeforeValidator(_channel),
+    Read(_channel),
     WithJsonSchema(
         {"type": "string", "examples": ["conda-forge"], "title": "a channel's name or address"}
     ),
@@ -247,7 +259,7 @@ GpuName = Annotated[str, _matched(_GPU, "H100", "is no GPU"), _string("a GPU", _
 
 Word = Annotated[
     str,
-    BeforeValidator(_word),
+    Read(_word),
     WithJsonSchema({"type": "string", "minLength": 1, "title": "a word"}),
 ]
 """One word of a command; no shell reads it."""
@@ -261,7 +273,7 @@ LabelKey = Annotated[
 
 LabelText = Annotated[
     str,
-    BeforeValidator(lambda value: plain(value, "text")),
+    Read(_label_text),
     WithJsonSchema({"type": "string", "title": "text on one line"}),
 ]
 """The text of an image's label."""
