@@ -24,11 +24,15 @@ B200 = '[targets.a]\ngpus = ["B200"]'
 ARM64 = '[targets.a]\nplatform = "linux/arm64"'
 
 
+def spec_of(*lines: str) -> str:
+    """Return the text of a spec for Python 3.12, unless the lines name another."""
+    own = () if any(each.startswith("python") for each in lines) else ('python = "3.12"',)
+    return "\n".join(('name = "train"', *own, *lines))
+
+
 def stack_of(*lines: str, target: int = 0) -> Stack:
     """Return the stack of a spec for Python 3.12, unless the lines name another."""
-    own = () if any(each.startswith("python") for each in lines) else ('python = "3.12"',)
-    text = "\n".join(('name = "train"', *own, *lines))
-    return stacks(parse_spec(text, origin="spec.toml").spec)[target]
+    return stacks(parse_spec(spec_of(*lines), origin="spec.toml").spec)[target]
 
 
 def planned(

@@ -7,7 +7,6 @@ the refresh itself fail.
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,9 +17,8 @@ from mlenv import simple
 from mlenv.catalog import indexed, inside, kept, renewal, scan, scope
 from mlenv.catalog.rows import Release
 from mlenv.errors import HostError, Reason
-from mlenv.host import http, outage, parts, process, tools
+from mlenv.host import http, outage, parts
 from mlenv.host.pages import Pages
-from mlenv.solve.asking import passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     A = TypeVar("A")
     B = TypeVar("B")
 
-_UV_SECONDS = 60.0
 _STEP = 25
 """So many wheels are read between two words of progress."""
 
@@ -67,23 +64,6 @@ class Renewed:
     """Wheels of which something was read."""
     changed: bool
     """Whether a row differs from the former ones."""
-
-
-def default_index() -> str:
-    """Return the URL of the index that uv uses where none is named.
-
-    Raises:
-        HostError: ``network-failed``: uv's own configuration names none; ``tool-missing``,
-            ``tool-timeout``, ``disk-failed``.
-    """
-    words = [tools.uv(), "pip", "compile", "-", "--emit-index-url", "--no-header", "--offline"]
-    with tools.scratch() as folder:  # of nothing: uv only says where it would ask
-        words += ["--quiet", "--python", tools.python()]
-        done = process.run(words, cwd=folder, seconds=_UV_SECONDS, inherit=passes)
-    found = re.search(r"^--index-url (\S+)$", done.stdout, re.MULTILINE)
-    if found is None:
-        raise outage.failed("the package index", "uv names none", "set UV_DEFAULT_INDEX")
-    return found[1]
 
 
 def refresh(former: Catalog, desk: Desk, order: Order) -> Renewed:

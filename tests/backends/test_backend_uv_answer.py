@@ -203,6 +203,12 @@ def test_the_cuda_packages_of_another_major_are_found() -> None:
     assert uv_answer.majors_blamed(CONFLICT, held) == ()
 
 
+def test_the_packages_that_a_refusal_speaks_of_are_found() -> None:
+    text = "Because Torch==2.15.0 depends on zope_interface[x]>=1 and nvidia-nccl-cu13{x}<0, it"
+    assert {"torch", "zope-interface", "nvidia-nccl-cu13"} <= uv_answer.named(text)
+    assert "rich" not in uv_answer.named(text)
+
+
 def test_control_characters_do_not_reach_a_terminal() -> None:
     hostile = "error: \x1b[31mred\x1b[0m\x07 \x9b2J \u202eevil\r\n  cause: \x1b]0;title\x07 end\x00"
     found = uv_answer.answer(2, hostile)

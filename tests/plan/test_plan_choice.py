@@ -222,7 +222,10 @@ def test_a_framework_that_a_solve_brought_in_is_asked_for() -> None:
 
 def test_a_free_threaded_python_has_no_official_image() -> None:
     found = planned('framework = "torch"', 'python = "3.14t"')
-    assert (found.base, str(found.glibc), releases(found)) == (None, "2.28", ["2.15.0"])
+    assert (found.base, found.brings_python) == ("debian:bookworm-slim", False)
+    assert (str(found.glibc), releases(found)) == ("2.36", ["2.15.0"])
+    topics = {each.topic: each.choice for each in found.decisions}
+    assert topics["interpreter"] == "python-build-standalone 3.14t"
 
 
 @pytest.mark.parametrize(
@@ -281,3 +284,8 @@ def test_a_refusal_is_an_error_too() -> None:
     with pytest.raises(MlenvError) as caught:
         planned('framework = "torch==2.8.0"', 'cuda = "12.4"')
     assert caught.value.exit_status == 3
+
+
+def test_code_counts_where_every_release_that_may_come_has_the_same() -> None:
+    target = '[targets.a]\ngpus = ["L4"]\ndriver = ">=550"'
+    assert planned('framework = "jax==0.4.35"', 'cuda = "12"', target).verdict == "ok"

@@ -4,44 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlenv.catalog.load import load
 from mlenv.plan.decide import judged
 from planning import WISH, stack_of
+from real_stacks import FILE, rows
 
 if TYPE_CHECKING:
     import pytest
 
-FILE = Path(__file__).parent / "real_stacks.toml"
+    from real_stacks import Real
+
 REFUSED_AT_MOST = 1 / 200
 UNKNOWN_AT_MOST = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Real:
-    """One row: a stack, and who says that it runs."""
-
-    lines: tuple[str, ...]
-    source: str
-    name: str
-
-
-def rows() -> list[Real]:
-    """Return all real stacks, as the lines of a spec."""
-    document = tomllib.loads(FILE.read_text(encoding="utf-8"))
-    return [_real(row, document["sources"]) for row in document["stack"]]
-
-
-def _real(row: dict[str, list[str] | str], sources: dict[str, str]) -> Real:
-    keys = [key for key in ("python", "cuda", "framework", "packages") if key in row]
-    machine = [key for key in ("platform", "gpus", "driver", "glibc") if key in row]
-    lines = [f"{key} = {row[key]!r}" for key in keys]
-    lines += ["[targets.a]", *(f"{key} = {row[key]!r}" for key in machine)] if machine else []
-    shown = " ".join(str(row[key]) for key in (*keys, *machine))
-    return Real(lines=tuple(lines), source=sources[str(row["source"])], name=shown)
 
 
 def said(real: Real) -> tuple[str, str]:

@@ -70,6 +70,13 @@ IMPOSSIBLE = [
         id="the extra of tensorflow lies on arm64",
     ),
     pytest.param(
+        ['python = "3.11"', 'framework = "tensorflow==2.15.0"'],
+        "needs-build",
+        ("framework[0]",),
+        ["requires tensorrt 8.6.1.post1, which is published as source only"],
+        id="an extra that requires a source package",
+    ),
+    pytest.param(
         ['framework = "torch==2.15.0"', 'cuda = "12.8"'],
         "cuda-not-offered",
         ("framework[0]", "cuda"),

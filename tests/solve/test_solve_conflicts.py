@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from archives import wheel
 from drive import TODAY, catalog, desk, solved
+from facts import roots
+from loopback import Index, environment
 from mlenv.errors import HostError, StackError
 from mlenv.plan.decide import Wish
 from mlenv.solve.loop import solve
@@ -86,6 +89,26 @@ def test_a_line_that_nothing_answers_is_named_alone(cache: Path, package: str, c
     assert (reason.code, reason.where) == ("no-solution", ("packages[1]",))
     assert reason.what.startswith(f"{package} cannot be had for Python 3.12, linux/amd64")
     assert cause in reason.cause
+
+
+def test_of_two_conflicts_one_is_told_with_its_own_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default, *others = roots()
+    for one, other in (("example-a", "example-b"), ("example-c", "example-d")):
+        default.add(wheel(one, "1.0", [f"{other}==2.0"]))
+        for version in ("1.0", "2.0"):
+            default.add(wheel(other, version))
+    with Index(default, *others) as index:
+        for key, text in environment(index, cache=tmp_path / "uv").items():
+            monkeypatch.setenv(key, text)
+        lines = '["example-a", "example-b==1.0", "rich", "example-c", "example-d==1.0"]'
+        reason = refusal(f"{PLAIN}packages = {lines}\n", tmp_path / "cache")
+    told: dict[tuple[str, ...], str] = {
+        ("packages[0]", "packages[1]"): "example-a requires example-b==2.0",
+        ("packages[3]", "packages[4]"): "example-c requires example-d==2.0",
+    }
+    assert reason.cause == told[reason.where]
 
 
 def test_an_unknown_package_in_dev_is_named(cache: Path) -> None:

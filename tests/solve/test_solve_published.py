@@ -15,7 +15,7 @@ from mlenv import simple
 from mlenv.host import binaries, wheels
 from mlenv.host.http import Web
 from mlenv.host.login import from_environment
-from mlenv.refresh import default_index
+from mlenv.solve.index import default_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from packaging.utils import canonicalize_name
+
 from mlenv.model import CONTROL
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ _NO_VERSION = re.compile(r"there (?:is|are) no versions? of (\S+)")
 _NO_PYTHON = re.compile(r"matching Python (?:version|ABI) tag|does not satisfy Python")
 _YANKED = re.compile(r"(\S+) was yanked(?: \(reason: (.*?)\))?")
 _DEPENDS = re.compile(
-    r"(your project|[\w.\[\]-]+(?:[=<>!~]=?\S*)?) depends on ([^\s,]+(?:,[<>=!~]\S+)*)"
+    r"(your project|[\w.\[\]-]+(?:[=<>!~]=?\S*)?) depends? on ([^\s,]+(?:,[<>=!~]\S+)*)"
 )
 _ONLY = re.compile(
     r"only (?:the following versions of )?([\w.-]+?)(?:[=<>]\S*)? (?:is|are) available"
@@ -148,6 +150,12 @@ def _facts(text: str) -> tuple[tuple[str, str], ...]:
 def in_words(facts: Iterable[tuple[str, str]]) -> str:
     """Return facts as one line."""
     return "; ".join(f"{who} requires {wanted}" for who, wanted in facts)
+
+
+def named(text: str) -> frozenset[str]:
+    """Return all words of a refusal that may be names of packages, as names are compared."""
+    words = re.findall(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", text, re.ASCII)
+    return frozenset(str(canonicalize_name(each)) for each in words)
 
 
 def majors_blamed(text: str, packages: Mapping[str, int]) -> tuple[tuple[str, int], ...]:

@@ -61,6 +61,8 @@ class Candidate:
     """Whether its CUDA pins are those of the wheel this channel serves."""
     code: tuple[Code, ...]
     source: str
+    surmised: bool = False
+    """Whether nobody read that the channel has it: no row speaks of this release there."""
 
     @property
     def version(self) -> str:
@@ -188,16 +190,17 @@ def _served(
     if build.row.index is None:
         return
     if toolkit is None:
-        yield _own(build, None, architecture, catalog, build.row.source)
+        yield on_own_index(build, None, architecture, catalog, build.row.source)
         return
     offered, source = catalog.variants(build.row.name, build.release.version, architecture)
     if toolkit in offered:
-        yield _own(build, toolkit, architecture, catalog, source)
+        yield on_own_index(build, toolkit, architecture, catalog, source)
 
 
-def _own(
+def on_own_index(
     build: Build, toolkit: Cuda | None, architecture: str, catalog: Catalog, source: str
 ) -> Candidate:
+    """Return the build as the framework's own index serves it for ``toolkit``."""
     code: tuple[Code, ...] = ()
     if toolkit is not None:
         name, version = build.release.name, build.release.version
@@ -256,13 +259,19 @@ def _code(
         return (), ""
     names = build.row.carrier or (build.release.name,)
     for alternatives in build.parts:
-        part = alternatives[-1]
-        if part.name not in names or len(alternatives) > 1:
+        if alternatives[-1].name not in names:
             continue
-        said = metadata(part.release, architecture)
-        if said and said.code:
-            return said.code, f"{said.file} ({catalog.cited})"
-        found = catalog.code(part.name, part.version, toolkit=toolkit, architecture=architecture)
-        if found[0]:
-            return found
+        # which of them comes is the solver's choice: it counts only what all of them say
+        found = [_code_of(part, toolkit, catalog, architecture) for part in alternatives]
+        if found[-1][0] and all(code == found[-1][0] for code, _ in found):
+            return found[-1]
     return (), ""
+
+
+def _code_of(
+    part: VersionedRelease, toolkit: Cuda, catalog: Catalog, architecture: str
+) -> tuple[tuple[Code, ...], str]:
+    said = metadata(part.release, architecture)
+    if said and said.code:
+        return said.code, f"{said.file} ({catalog.cited})"
+    return catalog.code(part.name, part.version, toolkit=toolkit, architecture=architecture)

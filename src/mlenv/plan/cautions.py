@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from mlenv.errors import Reason
 from mlenv.machine import driver
 from mlenv.plan import compat, gates, refusals
+from mlenv.plan.channels import channel_words
 from mlenv.plan.drivers import starts
+from mlenv.plan.ground import NVCC, footing, system_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mlenv.cuda import Cuda, Gpu
     from mlenv.plan.candidate import Candidate
-    from mlenv.plan.ground import Ground
+    from mlenv.plan.ground import Footing, Ground
     from mlenv.plan.model import Chosen
 
 
@@ -109,7 +111,11 @@ def only_ptx(candidate: Candidate, gpu: Gpu) -> bool:
 def machine_unknown(ground: Ground, toolkit: Cuda) -> Iterator[Reason]:
     """Say what no source tells of the machine: forward compatibility, the base image's gate."""
     stack = ground.stack
-    if starts(toolkit, ground) is None and stack.driver is not None:
+    if stack.driver is None:
+        return
+    key = system_key(stack)
+    carried = starts(toolkit, ground)
+    if carried is None:
         whom = ", ".join(gpu.name for gpu in ground.gpus) or "GPUs that are not named"
         row = compat.rule(toolkit, ground.catalog)
         yield refusals.fact_unknown(
@@ -117,11 +123,36 @@ def machine_unknown(ground: Ground, toolkit: Cuda) -> Iterator[Reason]:
             f"it is said of {' and '.join(row.brands)} GPUs only" if row else "no row speaks of it",
             (stack.keys["cuda-compat"], stack.keys["driver"]),
         )
-    if gates.unsure(ground) and stack.driver is not None:
+    # of an image that is there for cuda-compat alone, one of the two is enough
+    if gates.unsure(ground, toolkit) and (carried is not None or key is None):
+        base = footing(stack, ground.catalog, toolkit)
         yield refusals.fact_unknown(
-            f"whether {stack.base} starts on driver {stack.driver.lowest_text} is not known",
+            f"whether {base.reference} starts on driver {stack.driver.lowest_text} is not known",
             "its NVIDIA_REQUIRE_CUDA admits older drivers on some GPUs, or was not read",
-            (stack.keys["base"], stack.keys["driver"]),
+            (key or stack.keys["base"], stack.keys["driver"]),
+        )
+
+
+def of_image(ground: Ground, base: Footing) -> Iterator[Reason]:
+    """Say what of the image is not known, or floats."""
+    stack = ground.stack
+    if base.surmised:
+        yield refusals.fact_unknown(
+            f"no row names the image of this toolkit: whether there is {base.reference}",
+            "the tags of nvidia/cuda carry a patch release that only its registry tells",
+            (system_key(stack) or stack.keys["base"],),
+        )
+    floating = {each: "image.apt" for each in stack.spec.image.apt if "=" not in each}
+    if stack.spec.image.compile:
+        floating["the C compiler"] = NVCC
+    if floating:
+        yield Reason(
+            code="apt-floats",
+            what=f"{', '.join(floating)}: the version is that of the day the image is built",
+            cause="a distribution's archive drops a version when a newer one comes",
+            fix="write `NAME=VERSION` in `apt`, and build with an archive of a fixed date "
+            "(secret `apt-sources`)",
+            where=tuple(sorted(set(floating.values()))),
         )
 
 
@@ -131,6 +162,11 @@ def _unknown(ground: Ground, chosen: Sequence[Chosen]) -> Iterator[Reason]:
         if each.candidate is None:
             what = f"the catalog knows no release of {name} in `{each.asked.requirement}`"
             cause = f"it was read on {ground.catalog.scanned[:10]}"
+        elif each.candidate.surmised:
+            what = f"whether {channel_words(each.candidate.channel)} has {name} "
+            what += f"{each.candidate.version} for {ground.stack.platform}"
+            cause = "no row speaks of it there; a look at the index settles it: `mlenv catalog "
+            cause += "refresh` or `mlenv lock` from where it can be reached"
         elif len(chosen) > 1 and not each.candidate.known:
             what = f"what {name} {each.candidate.version} from {each.candidate.channel} pins"
             what += " is not known, so neither is whether the others can share it"

@@ -14,7 +14,7 @@ from mlenv.errors import Reason, StackError
 from mlenv.plan import refusals
 from mlenv.plan.cautions import machine_unknown, minor_version, unchecked
 from mlenv.plan.drivers import startable, too_old
-from mlenv.plan.ground import chosen_base
+from mlenv.plan.ground import footing
 from mlenv.plan.model import Chosen, Decision, Plan
 from mlenv.plan.words import decisions
 
@@ -111,6 +111,7 @@ def _plan(
     decided: Sequence[Decision],
 ) -> Plan:
     stack = ground.stack
+    base = footing(stack, ground.catalog, toolkit)
     return Plan(
         stack=stack,
         verdict="unknown",
@@ -119,13 +120,14 @@ def _plan(
         channel=stack.spec.lock.channels[0],
         gpus=ground.gpus,
         glibc=ground.glibc,
-        base=chosen_base(stack)[0],
+        base=base.reference,
+        brings_python=base.brings_python,
         exclude_newer=exclude_newer,
         frameworks=tuple(Chosen(asked=asked, candidate=None, newest=None) for asked, _ in rows),
         requirements=(),
         constraints=(),
         indexes=(),
-        decisions=(*decisions(ground, (), toolkit, chosen_base(stack)), *decided),
+        decisions=(*decisions(ground, (), toolkit, base), *decided),
         warnings=tuple(_said(ground, toolkit)),
     )
 

@@ -14,11 +14,11 @@ from mlenv.errors import MlenvError, Reason, StackError, UsageError
 from mlenv.plan import conda, refusals
 from mlenv.plan.bounds import bounds, indexes, requirements
 from mlenv.plan.candidate import DEFAULT, Candidate
-from mlenv.plan.cautions import warnings
+from mlenv.plan.cautions import of_image, warnings
 from mlenv.plan.drivers import machine, startable, too_old
 from mlenv.plan.fit import quarrel, together
 from mlenv.plan.gates import gate
-from mlenv.plan.ground import chosen_base, ground_of
+from mlenv.plan.ground import footing, ground_of
 from mlenv.plan.model import Chosen, Plan
 from mlenv.plan.offers import offers
 from mlenv.plan.packages import unfit
@@ -205,7 +205,8 @@ def _plan(
         )
         for asked, group in groups
     )
-    said = warnings(ground, chosen, toolkit)
+    base = footing(stack, ground.catalog, toolkit)
+    said = (*warnings(ground, chosen, toolkit), *of_image(ground, base))
     return Plan(
         stack=stack,
         verdict="unknown" if any(each.code == "fact-unknown" for each in said) else "ok",
@@ -214,13 +215,14 @@ def _plan(
         channel=min(channels, default=DEFAULT),
         gpus=ground.gpus,
         glibc=ground.glibc,
-        base=chosen_base(stack)[0],
+        base=base.reference,
+        brings_python=base.brings_python,
         exclude_newer=wish.exclude_newer,
         frameworks=chosen,
         requirements=requirements(stack, chosen, wish.direct, toolkit),
         constraints=bounds(ground, groups, chosen, toolkit),
         indexes=indexes(stack, chosen),
-        decisions=decisions(ground, chosen, toolkit, chosen_base(stack)),
+        decisions=decisions(ground, chosen, toolkit, base),
         warnings=said,
     )
 

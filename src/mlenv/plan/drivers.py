@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlenv.machine import driver
-from mlenv.plan import compat, refusals
+from mlenv.plan import compat, gates, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ def starts(toolkit: Cuda | None, ground: Ground) -> bool | None:
     """
     if toolkit is None:
         return True
-    if compat.barred(toolkit, ground):
+    if compat.barred(toolkit, ground) or gates.shut(toolkit, ground) is not None:
         return False
     lowest = ground.stack.driver.lowest_text if ground.stack.driver else None
     row = floor(toolkit, ground.catalog)
@@ -102,6 +102,9 @@ def _too_old(toolkit: Cuda, ground: Ground) -> Reason | None:
     row, drivers = floor(toolkit, ground.catalog), ground.stack.driver
     if row is None or drivers is None:
         return None
+    lowest = drivers.lowest_text
+    if lowest is None or _reaches(lowest, row.driver):  # then only the image is too new
+        return gates.shut(toolkit, ground)
     known = compat.rule(toolkit, ground.catalog) if ground.stack.cuda_compat else None
     where = (*((keys["cuda"],) if ground.stack.cuda is not None else ()), keys["driver"])
     return refusals.driver_too_old(toolkit, row, drivers, known, where)

@@ -14,6 +14,7 @@ from mlenv.cuda import Cuda
 from mlenv.machine import driver
 from mlenv.plan import refusals
 from mlenv.plan.compat import own_driver
+from mlenv.plan.ground import footing, system_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,25 +35,40 @@ def base_toolkit(reference: str) -> Cuda | None:
 def gate(ground: Ground) -> Iterator[Reason]:
     """Say so where the base image does not start on the target's oldest driver."""
     toolkit = base_toolkit(ground.stack.base)
-    if toolkit is None:
-        return
+    shut = _shut(toolkit, ground, "base") if toolkit else None
+    if shut is not None:
+        yield shut
+
+
+def shut(toolkit: Cuda, ground: Ground) -> Reason | None:
+    """Return why the image that an ``auto`` base would be for ``toolkit`` does not start.
+
+    None where it starts, or may, and where the base is none of nvidia/cuda.
+    """
+    key = system_key(ground.stack)
+    return _shut(toolkit, ground, key) if key else None
+
+
+def _shut(toolkit: Cuda, ground: Ground, key: str) -> Reason | None:
+    drivers = ground.stack.driver
     for name, brand in _gpus(ground):
-        drivers = ground.stack.driver
-        if drivers is not None and _opens(toolkit, brand, ground) is False:
-            words = ("base", "driver", "gpus") if name else ("base", "driver")
-            keys = tuple(ground.stack.keys[word] for word in words)
-            asks, source = _asks(toolkit, ground)
-            on = f"driver {drivers.lowest_text}" + (f" with {name}" if name else "")
-            yield refusals.base_image_gate(ground.stack.base, on, asks, keys, source)
-            return
+        if drivers is None or _opens(toolkit, brand, ground) is not False:
+            continue
+        words = ("driver", "gpus") if name else ("driver",)
+        keys = (ground.stack.keys.get(key, key), *(ground.stack.keys[word] for word in words))
+        asks, source = _asks(toolkit, ground)
+        on = f"driver {drivers.lowest_text}" + (f" with {name}" if name else "")
+        base = footing(ground.stack, ground.catalog, toolkit)
+        return refusals.base_image_gate(base.reference, on, asks, keys, source)
+    return None
 
 
-def unsure(ground: Ground) -> bool:
+def unsure(ground: Ground, toolkit: Cuda | None) -> bool:
     """Tell whether no source says if the base image starts on the target."""
-    toolkit = base_toolkit(ground.stack.base)
-    if toolkit is None:
+    asked = toolkit if system_key(ground.stack) else base_toolkit(ground.stack.base)
+    if asked is None:
         return False
-    return any(_opens(toolkit, brand, ground) is None for _, brand in _gpus(ground))
+    return any(_opens(asked, brand, ground) is None for _, brand in _gpus(ground))
 
 
 def clauses(toolkit: Cuda, ground: Ground) -> tuple[BaseGate, ...]:

@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 UNKNOWN_GLIBC = Glibc(2, 28)
 """Assumed of a base image that no row knows: what today's wheels of the frameworks need."""
 
+NVCC = "image.compile"
+"""The key that asks for the CUDA compiler."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footing:
+    """The image that a stack starts from."""
+
+    reference: str
+    why: str
+    source: str
+    brings_python: bool
+    """Whether the interpreter is in it; else a hash-verified one is put beside it."""
+    surmised: bool = False
+    """Whether no row names this tag, so that there may be none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
@@ -49,19 +65,56 @@ class Ground:
         return (asked.key, *(stack.keys[word] for word in words if written[word]))
 
 
-def chosen_base(stack: Stack) -> tuple[str | None, str]:
-    """Return the base image of a stack, None for none, and why.
+def footing(stack: Stack, catalog: Catalog, toolkit: Cuda | None) -> Footing:
+    """Return the base image of a stack.
 
-    The wheels bring all of CUDA's userland: on an nvidia/cuda base it would lie there twice.
+    The wheels bring all of CUDA's userland: on an nvidia/cuda base it would lie there twice. Such
+    a base is taken only for what no wheel brings: nvcc, and NVIDIA's own forward compatibility.
     """
     if stack.base != "auto":
-        return stack.base, f"`{stack.keys['base']}` says so"
-    if stack.python.free_threaded:
-        why = f"no official image has the free-threaded Python {stack.python}: name one that has"
-        return None, why
-    return (
-        f"python:{stack.python.short}-slim-bookworm",
-        "the smallest image with this Python and a glibc of 2.36; CUDA comes with the wheels",
+        row = catalog.base(stack.base)
+        return Footing(
+            reference=stack.base,
+            why=f"`{stack.keys['base']}` says so",
+            source="the spec",
+            brings_python=row is None or row.python,
+        )
+    key = system_key(stack)
+    if key is not None:
+        return _system(key, catalog, toolkit)
+    free = stack.python.free_threaded
+    why = "the smallest image with this Python and a glibc of 2.36; CUDA comes with the wheels"
+    if free:
+        why = f"the smallest image with a glibc of 2.36; no official one has Python {stack.python}"
+    return Footing(
+        reference="debian:bookworm-slim" if free else f"python:{stack.python.short}-slim-bookworm",
+        why=why,
+        source="mlenv's base images",
+        brings_python=not free,
+    )
+
+
+def system_key(stack: Stack) -> str | None:
+    """Return the key by which an ``auto`` base must be one of nvidia/cuda; None for any other."""
+    if stack.base != "auto":
+        return None
+    if stack.spec.image.compile == "nvcc":
+        return NVCC
+    return stack.keys["cuda-compat"] if stack.cuda_compat else None
+
+
+def _system(key: str, catalog: Catalog, toolkit: Cuda | None) -> Footing:
+    rows = catalog.facts.cuda_image
+    newest = max(rows, key=lambda each: each.toolkit)
+    row = newest if toolkit is None else next((r for r in rows if r.toolkit == toolkit), None)
+    release, system = (row.release, row.system) if row else (f"{toolkit}.0", newest.system)
+    kind, brought = ("devel", "nvcc") if key == NVCC else ("base", "cuda-compat")
+    return Footing(
+        reference=f"nvidia/cuda:{release}-{kind}-{system}",
+        why=f"`{key}` asks for {brought}, which no wheel brings",
+        source=row.cited if row else "the names of the other toolkits' images",
+        brings_python=False,
+        surmised=row is None,
     )
 
 
@@ -74,14 +127,15 @@ def ground_of(
         UsageError: ``gpu-unknown``.
     """
     instant = datetime.fromisoformat(exclude_newer)
-    reference, _ = chosen_base(stack)
-    own = (catalog.base_glibc(reference) if reference else None) or UNKNOWN_GLIBC
+    covered = _toolkits(stack, catalog, skip)
+    bases = {footing(stack, catalog, each).reference for each in covered or (None,)}
+    own = min(catalog.base_glibc(each) or UNKNOWN_GLIBC for each in bases)
     return Ground(
         stack=stack,
         catalog=catalog,
         architecture=ARCHITECTURES[stack.platform],
         until=(instant - timedelta(days=1)).date().isoformat(),
-        toolkits=_toolkits(stack, catalog, skip),
+        toolkits=covered,
         gpus=_gpus(stack, catalog),
         glibc=min(stack.glibc, own) if stack.glibc else own,
     )

@@ -80,8 +80,10 @@ class Plan:
     channel: str
     gpus: tuple[Gpu, ...]
     glibc: Glibc
-    base: str | None
-    """The base image; None where whoever builds must name one."""
+    base: str
+    """The base image."""
+    brings_python: bool
+    """Whether the base image has the interpreter; else the recipe fetches one by hash."""
     exclude_newer: str
     """RFC 3339, UTC."""
     frameworks: tuple[Chosen, ...]

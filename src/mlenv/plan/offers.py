@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-
-from mlenv.errors import Reason, StackError
-from mlenv.plan import refusals
+from mlenv.errors import StackError
+from mlenv.plan import absence, refusals
 from mlenv.plan.candidate import Build, Candidate, builds, candidates
-from mlenv.plan.channels import newest_for, toolkits_of
 from mlenv.plan.fit import alone, cudnn_for, cudnn_package
+from mlenv.plan.surmise import surmised
 from mlenv.plan.tags import glibc, has_platform, requires_python, takes_python, within
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mlenv.catalog.rows import FrameworkRow
     from mlenv.cuda import Gpu
     from mlenv.machine import Prefix
@@ -36,13 +32,13 @@ def offers(asked: Asked, row: FrameworkRow, ground: Ground) -> tuple[Candidate, 
     found = _in_range(asked, row, ground)
     if found is None:
         return None
-    found = _usable(found, asked, ground)
+    found = _usable(_worthwhile(found, ground), asked, ground)
     return _offered(found, asked, ground)
 
 
 def _in_range(asked: Asked, row: FrameworkRow, ground: Ground) -> list[Build] | None:
     majors = {each.major if each else None for each in ground.toolkits}
-    if named := _named_majors(asked, row):
+    if named := absence.named_majors(asked, row):
         majors &= named
     have = [
         build
@@ -56,34 +52,29 @@ def _in_range(asked: Asked, row: FrameworkRow, ground: Ground) -> list[Build] | 
         )
     ]
     if not have:
-        raise StackError(_no_package(asked, row, ground))
+        raise StackError(absence.no_package(asked, row, ground))
     have.sort(key=lambda each: each.release.version)
     wanted = str(asked.requirement.specifier)
     return [build for build in have if within(build, wanted)] or None
 
 
-def _named_majors(asked: Asked, row: FrameworkRow) -> frozenset[int]:
-    """Return the toolkit majors of a package that is named itself: cupy-cuda12x is for 12 alone."""
-    name = canonicalize_name(asked.requirement.name)
-    return frozenset(int(m) for m, each in row.distribution.items() if each == name and m != "any")
+def _worthwhile(found: list[Build], ground: Ground) -> list[Build]:
+    """Return builds without those that no channel serves, where another of the same release is.
+
+    Else a release that needs what this target lacks would be said to have no build at all: what
+    remained of it would be the toolkits that it never was for.
+    """
+    served = {build for build in found if _is_served(build, ground)}
+    releases = {build.release.text for build in served}
+    return [b for b in found if b in served or b.release.text not in releases]
 
 
-def _no_package(asked: Asked, row: FrameworkRow, ground: Ground) -> Reason:
-    named = {str(each) for each in _named_majors(asked, row)}
-    majors = sorted(named or row.distribution.keys() - {"any"} or row.extra)
-    return refusals.cuda_not_offered(
-        f"{asked.requirement.name} has no build for {_asked_cuda(ground)}",
-        f"its packages are for CUDA {', '.join(majors)}",
-        f'set `cuda = "{majors[-1]}"`',
-        ground.keys(asked, "cuda"),
-        f"{row.source} ({row.checked})",
+def _is_served(build: Build, ground: Ground) -> bool:
+    return any(
+        candidates(build, toolkit, catalog=ground.catalog, architecture=ground.architecture)
+        for toolkit in ground.toolkits
+        if toolkit is None or toolkit.major == build.major
     )
-
-
-def _asked_cuda(ground: Ground) -> str:
-    if ground.stack.cuda == "cpu":
-        return "the CPU alone"
-    return f"CUDA {ground.stack.cuda}" if ground.stack.cuda else "any CUDA"
 
 
 def _usable(found: list[Build], asked: Asked, ground: Ground) -> list[Build]:
@@ -93,16 +84,11 @@ def _usable(found: list[Build], asked: Asked, ground: Ground) -> list[Build]:
         raise StackError(refusals.yanked(found, ground.keys(asked), cited))
     found, kept = kept, [b for b in kept if has_platform(b, arch)]
     if not kept:
-        keys = ground.keys(asked, "platform")
-        raise StackError(
-            refusals.no_wheel_for_platform(
-                refusals.span(found), stack.platform, "its makers publish none", keys, cited
-            )
-        )
+        raise StackError(absence.no_file(found, asked, ground))
     found, kept = kept, [b for b in kept if _python_fits(b, ground)]
     if not kept:
         keys = ground.keys(asked, "python")
-        what, cause = refusals.span(found), _pythons(found[-1], arch)
+        what, cause = refusals.span(found), absence.pythons(found[-1], stack.python, arch)
         raise StackError(refusals.python_unsupported(what, stack.python, cause, keys, cited))
     found, kept = kept, [b for b in kept if takes_python(b, stack.python, arch)]
     if not kept:
@@ -127,22 +113,6 @@ def _python_fits(build: Build, ground: Ground) -> bool:
     return takes_python(build, plain, arch) or takes_python(build, python, arch)
 
 
-def _pythons(build: Build, architecture: str) -> str:
-    tags = [
-        tag
-        for alternatives in build.parts
-        for part in alternatives
-        for key in ("any", architecture)
-        if key in part.release.wheels
-        for tag in part.release.wheels[key].python
-        if tag != "py3"
-    ]
-    requires = build.release.release.requires_python
-    return f"its wheels are for {', '.join(dict.fromkeys(tags))}" + (
-        f"; Requires-Python is {requires}" if requires else ""
-    )
-
-
 def _offered(found: list[Build], asked: Asked, ground: Ground) -> tuple[Candidate, ...]:
     every = [
         candidate
@@ -153,14 +123,31 @@ def _offered(found: list[Build], asked: Asked, ground: Ground) -> tuple[Candidat
             build, toolkit, catalog=ground.catalog, architecture=ground.architecture
         )
     ]
-    kept = [c for c in every if alone(c, ground.catalog, ground.until)]
+    kept = [c for c in every if alone(c, ground.catalog, ground.until)] or _surmised(found, ground)
     if not kept:
-        raise StackError(_not_offered(found, asked, ground))
+        raise StackError(absence.not_offered(found, asked, ground))
     if ground.stack.cudnn is not None:
         kept = _with_cudnn(kept, asked, ground)
     for gpu in ground.gpus:
         kept = _with_gpu(kept, gpu, asked, ground)
     return tuple(kept)
+
+
+def _surmised(found: list[Build], ground: Ground) -> list[Candidate]:
+    """Return builds that only a look at the framework's own index would prove or refute.
+
+    A toolkit that the spec names leads there; where it names none, what comes is what the default
+    index serves.
+    """
+    if ground.stack.cuda is None:
+        return []
+    every = [
+        surmised(build, toolkit, catalog=ground.catalog, architecture=ground.architecture)
+        for build in found
+        for toolkit in ground.toolkits
+        if toolkit is not None and toolkit.major == build.major
+    ]
+    return [each for each in every if each is not None]
 
 
 def _with_cudnn(found: list[Candidate], asked: Asked, ground: Ground) -> list[Candidate]:
@@ -203,50 +190,3 @@ def _with_gpu(found: list[Candidate], gpu: Gpu, asked: Asked, ground: Ground) ->
         row = ground.catalog.facts.cudnn[-1]
         raise StackError(refusals.gpu_not_in_cudnn(what, gpu, keys, row.cited))
     return kept
-
-
-def _not_offered(found: list[Build], asked: Asked, ground: Ground) -> Reason:
-    newest = found[-1]
-    name, version = newest.release.name, newest.release.text
-    keys = ground.keys(asked, "cuda")
-    cited = ground.catalog.cited
-    if all(b.built_for == "cpu" for b in found) and ground.toolkits != (None,):
-        keys = ground.keys(asked, "platform", "gpus", "cuda")
-        return refusals.cpu_only(
-            f"{refusals.span(found)} on {ground.stack.platform} is a CPU build",
-            "its wheel for this architecture was compiled without CUDA",
-            keys,
-            f"{newest.row.proof.file if newest.row.proof else 'its wheel'} inside it ({cited})",
-            'choose a release with a CUDA build, or say `cuda = "cpu"`',
-        )
-    if all(b.extra_missing for b in found):
-        what = f"{name} {version}"
-        return refusals.extra_missing(what, str(newest.extra_missing), keys, cited)
-    served = _served(asked, newest.row, found, ground)
-    return refusals.cuda_not_offered(
-        f"{refusals.span(found)} has no build for {_asked_cuda(ground)}",
-        served[0],
-        served[1],
-        keys,
-        f"{cited}; {newest.row.source} ({newest.row.checked})",
-    )
-
-
-def _served(
-    asked: Asked, row: FrameworkRow, found: Sequence[Build], ground: Ground
-) -> tuple[str, str]:
-    """Return what is built for what, and the edit: for the release, and for the toolkit."""
-    release = found[-1].release
-    has = toolkits_of(release, row, ground)
-    cause = f"{release.name} {release.text} is built for CUDA {_listed(has)}"
-    last = newest_for(row, ground)
-    on = [f"{version} on {channel}" for channel, version in last]
-    if on:
-        cause += f"; the newest {row.name} for {_asked_cuda(ground)} is " + ", and ".join(on)
-    fixes = [f'`cuda = "{has[0].partition(" ")[0]}"`'] if has else []
-    fixes += [f'`framework = "{row.name}=={last[0][1]}"`'] if last else []
-    return cause, "set " + ", or ".join(fixes) if fixes else f"leave {asked.requirement.name} out"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return ", ".join(words) or "none that this target can use"

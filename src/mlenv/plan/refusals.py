@@ -53,6 +53,11 @@ def no_wheel_for_platform(
     )
 
 
+def needs_build(what: str, cause: str, fix: str, keys: tuple[str, ...], source: str) -> Reason:
+    """Nothing but source is published, and it is not taken."""
+    return Reason(code="needs-build", what=what, cause=cause, fix=fix, where=keys, source=source)
+
+
 def python_unsupported(
     what: str, python: Python, cause: str, keys: tuple[str, ...], source: str
 ) -> Reason:
@@ -191,11 +196,14 @@ def no_forward_compat(gpu: Gpu, toolkit: Cuda, keys: tuple[str, ...], source: st
 
 def base_image_gate(base: str, on: str, asks: str, keys: tuple[str, ...], source: str) -> Reason:
     """The container toolkit refuses to start the image, though the wheels would run."""
+    fix = 'set `base = "auto"`: the wheels bring CUDA, so the image need not'
+    if keys[0].startswith("image.c"):  # the base is "auto" already
+        fix = f"leave `{keys[0]}` out, name machines with a newer driver, or an older `cuda`"
     return Reason(
         code="base-image-gate",
         what=f"{base} does not start on {on}",
         cause=asks,
-        fix='set `base = "auto"`: the wheels bring CUDA, so the image need not',
+        fix=fix,
         where=keys,
         source=source,
     )

@@ -42,14 +42,23 @@ def takes_python(build: Build, python: Python, architecture: str) -> bool:
     return all(any(_takes(e, python, architecture) for e in each) for each in build.parts)
 
 
+def refusing(build: Build, python: Python, architecture: str) -> VersionedRelease:
+    """Return the part of a build that has nothing for ``python``; the release where all have."""
+    for each in build.parts:
+        fits = (p for p in each if _takes(p, python, architecture) and _requires(p, python))
+        if next(fits, None) is None:
+            return each[-1]
+    return build.release
+
+
 @cache
 def requires_python(build: Build, python: Python) -> bool:
     """Tell whether every part's Requires-Python admits ``python``, by both bounds."""
-    patches = (f"{python.short}.0", f"{python.short}.99")
-    return all(
-        any(part.python.contains(patch) for part in each for patch in patches)
-        for each in build.parts
-    )
+    return all(any(_requires(part, python) for part in each) for each in build.parts)
+
+
+def _requires(part: VersionedRelease, python: Python) -> bool:
+    return any(part.python.contains(f"{python.short}.{patch}") for patch in (0, 99))
 
 
 @cache

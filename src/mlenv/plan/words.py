@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mlenv.cuda import Cuda
-    from mlenv.plan.ground import Ground
+    from mlenv.plan.ground import Footing, Ground
     from mlenv.plan.model import Chosen
 
 
 def decisions(
-    ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None, base: tuple[str | None, str]
+    ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None, base: Footing
 ) -> tuple[Decision, ...]:
     """Return every decision of a plan, in the order of a stack's layers."""
     stack = ground.stack
@@ -47,13 +47,25 @@ def decisions(
     found.append(
         Decision(
             topic="base",
-            choice=base[0] or "none",
-            why=base[1],
-            source="mlenv's base images" if stack.base == "auto" else "the spec",
+            choice=base.reference,
+            why=base.why,
+            source=base.source,
         )
     )
+    if not base.brings_python:
+        found.append(_interpreter(ground, base))
     found.append(_glibc(ground))
     return tuple(found)
+
+
+def _interpreter(ground: Ground, base: Footing) -> Decision:
+    return Decision(
+        topic="interpreter",
+        choice=f"python-build-standalone {ground.stack.python}",
+        why=f"{base.reference} has no Python {ground.stack.python}: the newest release that the "
+        "locked uv knows by its hash",
+        source="the list of releases and hashes inside uv",
+    )
 
 
 def _toolkit(ground: Ground, chosen: Sequence[Chosen], toolkit: Cuda | None) -> Decision:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from mlenv.backends import uv, uv_answer
 from mlenv.errors import HostError, Reason
 from mlenv.host import disk, outage, process, tools
@@ -96,17 +98,22 @@ def broken(answer: uv_answer.Answer) -> HostError:
     )
 
 
-def core(question: uv.Question, desk: Desk) -> tuple[str, ...]:
+def core(question: uv.Question, words: str, desk: Desk) -> tuple[str, ...]:
     """Return the keys of a minimal set of the user's lines that uv refuses.
 
-    Every line is left out once, side by side: one without which the rest can be solved is in every
-    conflicting set. Where these lines alone are refused they are the answer; else a deletion
-    filter: one line after the other is left out, and stays out where the rest is still refused.
+    What uv's ``words`` of the refusal speak of is asked for first: where these lines alone are
+    refused, no other is looked at. Then every line is left out once, side by side: one without
+    which the rest can be solved is in every conflicting set. Where these lines alone are refused
+    they are the answer; else a deletion filter: one line after the other is left out, and stays
+    out where the rest is still refused.
 
     From uv's cache alone where that surely knows enough; else every line is left out online first,
     so that the offline solves that follow find all metadata.
     """
     every = _keys(question)
+    named = _named(question, every, words)
+    if 0 < len(named) < len(every) and _surely(question, set(named), desk):
+        every = named
     if len(every) < 2:
         return every
     sides = [set(every) - {key} for key in every]
@@ -115,19 +122,35 @@ def core(question: uv.Question, desk: Desk) -> tuple[str, ...]:
         known = None not in without
         if not known:
             without = list(pool.map(lambda side: _refused(question, side, desk), sides))
-
-    def refused(keys: set[str]) -> bool:
-        found = _cached(question, keys, desk, known=not known)
-        return _refused(question, keys, desk) if found is None else found
-
     needed = {key for key, each in zip(every, without, strict=True) if not each}
-    if needed and refused(needed):
+    if len(needed) == len(every):  # without any of them the rest can be solved
+        return every
+    if needed and _surely(question, needed, desk, known=not known):
         return tuple(key for key in every if key in needed)
     kept = set(every)
     for key in every:
-        if key not in needed and refused(kept - {key}):
+        if key not in needed and _surely(question, kept - {key}, desk, known=not known):
             kept -= {key}
     return tuple(key for key in every if key in kept)
+
+
+def _named(question: uv.Question, every: Collection[str], words: str) -> tuple[str, ...]:
+    """Return the lines whose package the words name; a bound on one is the toolkit's too."""
+    said = uv_answer.named(words)
+    own = {each.key for each in question.requirements if _package(each.text) in said}
+    if any(_package(each.text) in said for each in question.constraints):
+        own |= set(question.plan.stack.keys.values())
+    return tuple(key for key in every if key in own)
+
+
+def _package(text: str) -> str:
+    return str(canonicalize_name(uv.name(text)))
+
+
+def _surely(question: uv.Question, keys: set[str], desk: Desk, *, known: bool = False) -> bool:
+    """Tell whether uv refuses the lines in ``keys``: by its cache, else online."""
+    found = _cached(question, keys, desk, known=known)
+    return _refused(question, keys, desk) if found is None else found
 
 
 def _keys(question: uv.Question) -> tuple[str, ...]:

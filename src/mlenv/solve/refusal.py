@@ -28,7 +28,7 @@ def explained(
     """Return a refusal as the smallest set of the user's own lines that cannot be together."""
     desk.tell(answer.text)
     desk.say("looking for the lines that conflict")
-    keys = core(question, desk)
+    keys = core(question, answer.text, desk)
     fact = _fact(question, answer, keys, desk) if len(keys) == 1 else None
     return (
         StackError(fact)

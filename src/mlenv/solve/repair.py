@@ -14,7 +14,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from mlenv import simple
-from mlenv.errors import Reason
 from mlenv.host import outage
 from mlenv.plan import refusals
 from mlenv.plan.model import Constraint
@@ -23,6 +22,7 @@ from mlenv.selection import select, why_none
 if TYPE_CHECKING:
     from mlenv.backends.uv import Question
     from mlenv.backends.uv_lock import Solved
+    from mlenv.errors import Reason
     from mlenv.machine import Python
     from mlenv.plan.model import Plan
     from mlenv.selection import Target
@@ -80,13 +80,12 @@ def _source_only(plan: Plan, package: Solved, what: str) -> Reason:
 
 def needs_build(plan: Plan, package: str, what: str, cause: str) -> Reason:
     """Return why the source package of ``package`` is not taken."""
-    return Reason(
-        code="needs-build",
-        what=what,
-        cause=cause,
-        fix=f'choose a release with wheels, or take it: `[lock] sdist = ["{package}"]`',
-        where=_keys(plan, package),
-        source="the files that its index lists",
+    return refusals.needs_build(
+        what,
+        cause,
+        f'choose a release with wheels, or take it: `[lock] sdist = ["{package}"]`',
+        _keys(plan, package),
+        "the files that its index lists",
     )
 
 
