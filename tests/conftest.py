@@ -8,20 +8,23 @@ import re
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import requests
 import uv
 
+import containers
 from facts import roots
 from loopback import Index, environment
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from pathlib import Path
 
-NEVER_SKIPPED = {"network", "engine", "slurm", "browser"}
+    from containers import Hub, Image
+
+NEVER_SKIPPED = {"network", "engine", "registry", "slurm", "browser"}
 """Marks whose tests must run where ``MLENV_NO_SKIP=1`` is set; ``gpu`` excuses from it."""
 
 
@@ -43,7 +46,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure() -> None:
     # Whoever runs the tests may have refreshed the catalog: they are about the shipped one.
-    os.environ["MLENV_CACHE_DIR"] = tempfile.mkdtemp(prefix="mlenv-tests-")
+    cache = tempfile.mkdtemp(prefix="mlenv-tests-")
+    os.environ["MLENV_CACHE_DIR"] = cache
+    # What docker.io serves changes from day to day, and no test is to hang on that.
+    own = Path(cache) / "registries.conf"
+    os.environ["CONTAINERS_REGISTRIES_CONF"] = str(containers.nowhere(own))
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +66,43 @@ def cache(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for name, text in environment(index, cache=tmp_path / "uv-cache").items():
         monkeypatch.setenv(name, text)
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """Yield a running registry of this test's own, with nothing in it."""
+    try:
+        with containers.registry() as running:
+            yield running
+    except containers.Missing as error:
+        _without(str(error))
+
+
+@pytest.fixture
+def mirrored(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """Lead docker.io and ghcr.io to ``hub``."""
+    own = containers.registries_conf(tmp_path / "registries.conf", hub.port)
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(own))
+    return hub
+
+
+@pytest.fixture(scope="session")
+def base_image() -> Image:
+    """Return a base image like the official one: of Python 3.12, or of another that is here."""
+    reasons = []
+    for version in ("3.12", "3.11", "{}.{}".format(*sys.version_info)):
+        try:
+            return containers.base_image(version)
+        except containers.Missing as error:
+            reasons.append(str(error))
+    return _without("; ".join(reasons))
+
+
+def _without(reason: str) -> NoReturn:
+    """Skip what lacks a program; fail where all programs are to be there."""
+    if os.environ.get("MLENV_NO_SKIP") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

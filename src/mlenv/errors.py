@@ -104,6 +104,10 @@ class HostError(MlenvError):
     """A tool, the network or the disk failed; nothing is known about the stack."""
 
 
+class ImageError(MlenvError):
+    """The image could not be built."""
+
+
 CODES: Mapping[str, tuple[Exit, str]] = {
     # the command line and the spec
     "spec-unreadable": (Exit.USAGE, "the spec cannot be read from disk, or is no text"),
@@ -114,6 +118,9 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "gpu-unknown": (Exit.USAGE, "no GPU is known by that name"),
     "not-built-yet": (Exit.USAGE, "the spec or the command asks for what this mlenv cannot do yet"),
     "not-ours": (Exit.USAGE, "a folder holds files of the user's that mlenv would overwrite"),
+    "needs-engine": (Exit.USAGE, "the image holds what only a container engine can build"),
+    "not-locked": (Exit.USAGE, "a folder holds no lock with the recipe of an image"),
+    "image-order": (Exit.USAGE, "an image cannot be made or brought where it was asked to"),
     "usage": (Exit.USAGE, "the command line is wrong"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack
@@ -146,12 +153,23 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "solve-drifted": (Exit.BROKEN, "a solve at the locked date gives other artefacts"),
     "network-failed": (Exit.BROKEN, "an index could not be reached or answered with an error"),
     "network-off": (Exit.BROKEN, "--offline, and a fact is not in the cache"),
+    "registry-failed": (Exit.BROKEN, "a registry could not be reached or answered with an error"),
+    "registry-denied": (Exit.BROKEN, "a registry does not let this user read or write an image"),
+    "engine-missing": (Exit.BROKEN, "no container engine that can do it is installed here"),
+    "engine-failed": (Exit.BROKEN, "the container engine does not answer, or broke off"),
     "hash-differs": (Exit.BROKEN, "an artefact is not the one its hash names"),
     "wheel-unreadable": (Exit.BROKEN, "a wheel's directory cannot be read"),
     "disk-failed": (Exit.BROKEN, "a file or folder cannot be written or read"),
+    "disk-full": (Exit.BROKEN, "a disk has too little room for what is to come"),
     "catalog-damaged": (Exit.BROKEN, "the refreshed facts in the cache are not what was written"),
     "folder-busy": (Exit.BROKEN, "another mlenv is writing to the same folder"),
     "interrupted": (Exit.INTERRUPTED, "the user, or the system, stopped mlenv"),
+    # the image could not be built
+    "bytecode-failed": (Exit.IMAGE, "the image's interpreter cannot compile a wheel's modules"),
+    "image-failed": (Exit.IMAGE, "a step of the image's build failed"),
+    "import-failed": (Exit.IMAGE, "a locked package cannot be imported in the image"),
+    "base-unusable": (Exit.IMAGE, "the base image is damaged, or of another platform or Python"),
+    "recipe-unsafe": (Exit.IMAGE, "the recipe breaks a rule that mlenv's own must keep"),
     # differences
     "out-of-date": (Exit.FAILED, "what lies there is not what the spec gives"),
     # warnings: they change no verdict
@@ -164,6 +182,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "not-checked": (Exit.DONE, "no driver or GPU was named, so none was checked"),
     "built-from-source": (Exit.DONE, "a source package is installed; it built to pure Python"),
     "prerelease-taken": (Exit.DONE, "a package of the set pins a prerelease of another"),
+    "apt-floats": (Exit.DONE, "distribution packages are named without their versions"),
     "base-not-pinned": (Exit.DONE, "the base image is named by tag, not by digest"),
     "fact-unknown": (Exit.UNPROVEN, "no source says whether this can run"),
     "small-collision": (Exit.DONE, "two packages write one path that no kernel depends on"),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self, TypeVar
 
 from mlenv.errors import HostError, Reason
-from mlenv.host import disk, outage
+from mlenv.host import body, disk, outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,6 @@ _TRIES = 3
 _TIMEOUT_SECONDS = (10.0, 30.0)
 _BACKOFF_SECONDS = 0.3
 _PATIENCE_SECONDS = 5.0
-_SLOWEST = 4096
 _PASSING = frozenset({429, 500, 502, 503, 504})
 _NO_SUFFIX = frozenset({400, 405, 416, 501})
 """What servers answer that serve ranges, though none from the end."""
@@ -267,14 +266,7 @@ class Web:
 
 
 def _bounded(url: str, answer: requests.Response, limit: int) -> Iterator[bytes]:
-    total, began = 0, time.monotonic()
-    for chunk in answer.iter_content(_CHUNK_BYTES):
-        total += len(chunk)
-        if total < (time.monotonic() - began - _PATIENCE_SECONDS) * _SLOWEST:
-            raise outage.failed(url, f"it answers with less than {_SLOWEST} bytes a second")
-        if total > limit:
-            raise outage.failed(url, f"it answered with more than {limit} bytes")
-        yield chunk
+    return body.pieces(answer, limit, lambda cause: outage.failed(url, cause))
 
 
 def _saved(answer: requests.Response, file: IO[bytes], path: Path) -> str:

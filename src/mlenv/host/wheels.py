@@ -94,6 +94,12 @@ def beside(cache: Path, sha256: str, what: str) -> Path:
     return cache / "wheels" / sha256[:2] / f"{sha256}.{what}"
 
 
+def known(cache: Path, sha256: str) -> Contents | None:
+    """Return what is inside a wheel that was read before; None of any other."""
+    found = _cached(beside(cache, sha256, "json.gz"))
+    return found.contents if found else None
+
+
 def entries(cache: Path, sha256: str) -> Mapping[str, archive.Entry]:
     """Return path as installed -> where it lies, of a wheel that was read before; else nothing."""
     known = _cached(beside(cache, sha256, "json.gz"))
