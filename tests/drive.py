@@ -17,6 +17,7 @@ from mlenv.build.verdict import Order, Outcome
 from mlenv.catalog.load import load
 from mlenv.host.http import Web
 from mlenv.host.login import from_environment
+from mlenv.image.pins import unasked
 from mlenv.plan.decide import Wish
 from mlenv.solve.asking import Desk
 from mlenv.solve.loop import solve
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from mlenv.build.verdict import Outcome
     from mlenv.catalog.load import Catalog
+    from mlenv.image.pins import Pinning
     from mlenv.solve.solution import Solution
 
 TODAY = "2025-12-01T00:00:00Z"
@@ -66,14 +68,20 @@ def solved(spec: str, cache: Path, *, today: str = TODAY) -> Solution:
 
 
 def built(
-    spec: str, out: Path, cache: Path, *, offline: bool = False, **order: object
+    spec: str,
+    out: Path,
+    cache: Path,
+    *,
+    offline: bool = False,
+    pinning: Pinning = unasked,
+    **order: object,
 ) -> tuple[Outcome, ...]:
     """Build ``spec`` into folders below ``out``."""
     asked = dataclasses.replace(Order(out=out, today=TODAY), **order)  # type: ignore[arg-type]
     parsed = parse_spec(spec, origin="spec.toml")
     indexes = {alias: each.url for alias, each in parsed.spec.indexes.items()}
     with desk(cache, offline=offline, indexes=indexes) as at:
-        return build(parsed, catalog(), at, asked)
+        return build(parsed, catalog(), at, asked, pinning)
 
 
 def texts(folder: Path) -> dict[str, str]:

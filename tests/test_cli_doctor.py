@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlenv.build.job import unbuilt
 from mlenv.cli import main
-from mlenv.errors import UsageError
-from mlenv.spec.parse import parse_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,15 +64,6 @@ def test_explain_draws_the_tree_of_what_can(spec: Path, capsys: pytest.CaptureFi
     (target,) = json.loads(capsys.readouterr().out)["targets"]
     assert target["proof"] is None
     assert target["tree"][0]["decision"]["topic"] == "python"
-
-
-@pytest.mark.parametrize("line", ["cuda-compat = true", 'compile = "nvcc"'])
-def test_what_only_the_image_holds_stops_no_lock(line: str) -> None:
-    spec = parse_spec(f"{HEAD}[image]\n{line}\n", origin="s.toml")
-    unbuilt(spec, recipe=False)
-    with pytest.raises(UsageError) as caught:
-        unbuilt(spec, recipe=True)
-    assert caught.value.reasons[0].code == "not-built-yet"
 
 
 def test_conda_is_refused_by_the_facts_before_it_is_said_not_to_be_built_yet(

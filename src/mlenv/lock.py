@@ -52,11 +52,33 @@ class Stack(Model):
     nccl: Line | None = None
 
 
-class Base(Model):
-    """The image that the recipe starts from."""
+class Pinned(Model):
+    """An image that the recipe takes from elsewhere."""
 
     reference: Line
     digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Of what the reference named: an index, or a manifest. None where nobody could say."""
+
+
+class Base(Pinned):
+    """The image that the recipe starts from."""
+
+    python: Line | None = None
+    """The full version of the Python in it, as its config says."""
+
+
+class Image(Model):
+    """What the image is made of beside the packages: all that a recipe needs of the spec."""
+
+    brings_python: bool = True
+    """Whether the base has the interpreter; else the recipe fetches it by its hash."""
+    apt: tuple[Line, ...] = ()
+    compile: Literal["none", "cc", "nvcc"] = "none"
+    """``cc``: a C and C++ compiler; ``nvcc``: the CUDA compiler of the base too."""
+    variants: tuple[Literal["runtime", "dev"], ...] = ("runtime",)
+    labels: dict[Line, Line] = Field(default_factory=dict)
+    driver_floor: Line | None = None
+    """The oldest driver that the image lets start; None where any, or its base says so."""
 
 
 class Decision(Model):
@@ -113,10 +135,21 @@ class Lock(Model):
     stack: Stack
     base: Base | None = None
     """None where the recipe leaves it to whoever builds."""
+    uv: Pinned | None = None
+    """The image whose uv fills an image that an engine builds; None where there is no recipe."""
+    init: Package | None = None
+    """The wheel of the image's first process; its layer is ``init``."""
+    image: Image | None = None
+    """None where only the lock was asked for."""
     decision: tuple[Decision, ...] = ()
     said: tuple[Said, ...] = ()
     written: tuple[Written, ...] = ()
     package: tuple[Package, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """``train``, or ``train:h100`` where the spec has targets."""
+        return self.name if self.target.name == "default" else f"{self.name}:{self.target.name}"
 
 
 def lock_text(lock: Lock) -> str:

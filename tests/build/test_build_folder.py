@@ -162,5 +162,6 @@ def test_the_lock_says_what_it_was_made_from(cache: Path, tmp_path: Path) -> Non
     assert lock is not None
     assert (lock.exclude_newer, lock.tools.uv) == (TODAY, uv_version())
     assert (lock.target.python, lock.stack.toolkit) == ("3.12", "cpu")
-    assert [each.code for each in lock.said] == ["built-from-source"]
+    said = [each.code for each in lock.said]
+    assert said == ["built-from-source", "base-not-pinned", "base-not-pinned"]
     assert all(each.why and each.source for each in lock.decision)

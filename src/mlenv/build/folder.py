@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlenv import __version__
 from mlenv.backends import uv
 from mlenv.errors import Exit
 from mlenv.files import LOCK_NAME, File
-from mlenv.image.dockerfile import build_tools, dockerfile, ignore_file
-from mlenv.image.recipe import Recipe, pinned
+from mlenv.image.dockerfile import build_tools, dockerfile, ignore_file, init_file
+from mlenv.image.lint import approve
+from mlenv.image.recipe import pinned, recipe_of
 from mlenv.image.smoke import smoke
-from mlenv.layers import layer, layer_files
+from mlenv.layers import DEFAULT_INDEX, layer, layer_files
 from mlenv.lock import (
     Base,
     Decision,
+    Image,
     Lock,
     Package,
+    Pinned,
     Said,
     Stack,
     Target,
@@ -27,9 +30,11 @@ from mlenv.lock import (
     artefacts_sha256,
     lock_text,
 )
+from mlenv.plan.gates import base_toolkit
 
 if TYPE_CHECKING:
     from mlenv.catalog.load import Catalog
+    from mlenv.image.pins import Pins
     from mlenv.plan.model import Plan
     from mlenv.solve.solution import Picked, Solution
 
@@ -46,9 +51,9 @@ class Folder:
 
 
 def folder(
-    solution: Solution, catalog: Catalog, *, spec_sha256: str, uv_version: str, recipe: bool
+    solution: Solution, catalog: Catalog, *, spec_sha256: str, uv_version: str, pins: Pins | None
 ) -> Folder:
-    """Return the lock and all files of a target; with ``recipe``, those of the image too."""
+    """Return the lock and all files of a target; with ``pins``, those of the image too."""
     plan = solution.plan
     packages = _packages(solution, catalog)
     lock = Lock(
@@ -61,14 +66,16 @@ def folder(
         tools=Tools(mlenv=__version__, uv=uv_version, catalog=catalog.scanned),
         target=_target(plan),
         stack=_stack(plan, packages),
-        base=_base(plan),
+        base=_base(plan, pins),
+        uv=Pinned(reference=pins.uv.reference, digest=pins.uv.digest) if pins else None,
+        init=_init(plan, catalog),
         decision=tuple(
             Decision(topic=each.topic, choice=each.choice, why=each.why, source=each.source)
             for each in plan.decisions
         ),
         said=tuple(
             Said(code=each.code, what=each.what)
-            for each in solution.warnings
+            for each in (*solution.warnings, *(pins.warnings if pins else ()))
             if each.exit_status in {Exit.DONE, Exit.UNPROVEN}
         ),
         package=packages,
@@ -78,7 +85,8 @@ def folder(
         uv.interpreter(plan),
         *layer_files(packages),
     ]
-    if recipe:
+    if pins:
+        lock = lock.model_copy(update={"image": _made_of(plan)})
         files += _image(solution, lock)
     written = tuple(Written(path=each.path, sha256=each.sha256) for each in sorted(files))
     lock = lock.model_copy(update={"written": written})
@@ -106,11 +114,27 @@ def _stack(plan: Plan, packages: tuple[Package, ...]) -> Stack:
     )
 
 
-def _base(plan: Plan) -> Base | None:
-    if plan.base is None:
+def _init(plan: Plan, catalog: Catalog) -> Package | None:
+    rows = (row for row in catalog.facts.init if row.platform == plan.stack.platform)
+    found = next(rows, None)
+    if found is None:
         return None
-    name, digest = pinned(plan.base)
-    return Base(reference=name, digest=digest)
+    return Package(
+        name=found.name,
+        version=found.version,
+        layer="init",
+        index=DEFAULT_INDEX,
+        filename=found.filename,
+        sha256=found.sha256,
+        size=found.size,
+    )
+
+
+def _base(plan: Plan, pins: Pins | None) -> Base:
+    if pins is None:
+        name, digest = pinned(plan.base)
+        return Base(reference=name, digest=digest)
+    return Base(reference=pins.base.reference, digest=pins.base.digest, python=pins.base.python)
 
 
 def _packages(solution: Solution, catalog: Catalog) -> tuple[Package, ...]:
@@ -135,25 +159,24 @@ def _packages(solution: Solution, catalog: Catalog) -> tuple[Package, ...]:
     )
 
 
+def _made_of(plan: Plan) -> Image:
+    image = plan.stack.spec.image
+    compiler: Literal["cc", "nvcc"] = "nvcc" if image.compile == "nvcc" else "cc"
+    return Image(
+        brings_python=plan.brings_python,
+        apt=image.apt,
+        compile=compiler if image.compile else "none",
+        variants=image.variants,
+        labels=dict(image.labels),
+        driver_floor=_floor(plan),
+    )
+
+
 def _image(solution: Solution, lock: Lock) -> list[File]:
     plan = solution.plan
     spec = plan.stack.spec
-    name, digest = pinned(plan.base) if plan.base else (None, None)
-    floor = next((each for each in plan.decisions if each.topic == "driver"), None)
-    recipe = Recipe(
-        name=spec.name,
-        python=plan.stack.python,
-        base=name,
-        base_digest=digest,
-        apt=spec.image.apt,
-        compile=bool(spec.image.compile),
-        variants=spec.image.variants,
-        labels=spec.image.labels,
-        indexes={each.alias: each.url for each in plan.indexes},
-        gpu=plan.toolkit is not None,
-        driver_floor=floor.choice.removeprefix(">=") if floor else None,
-        build_tools=_lines(solution),
-    )
+    indexes = {each.alias: each.url for each in plan.indexes}
+    recipe = recipe_of(lock, indexes=indexes, build_tools=_lines(solution))
     frameworks = {
         each.candidate.build.row.name: each.candidate.build.release.name
         for each in plan.frameworks
@@ -164,8 +187,16 @@ def _image(solution: Solution, lock: Lock) -> list[File]:
         ignore_file(),
         smoke(lock, gpus=plan.gpus, frameworks=frameworks, checks=spec.smoke),
     ]
-    tools = build_tools(recipe)
-    return [*files, tools] if tools else files
+    more = [each for each in (init_file(lock), build_tools(recipe)) if each]
+    approve(files[0].text, [*layer_files(lock.package), *more])
+    return [*files, *more]
+
+
+def _floor(plan: Plan) -> str | None:
+    """Return the oldest driver that the image lets start; None where its base says so itself."""
+    found = next((each.choice for each in plan.decisions if each.topic == "driver"), "")
+    own = base_toolkit(plan.base) is not None  # its gate was judged, and stays as it is
+    return found.removeprefix(">=") if found.startswith(">=") and not own else None
 
 
 def _lines(solution: Solution) -> tuple[str, ...]:

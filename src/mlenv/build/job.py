@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlenv.build.folder import UNTRACKED, folder
+from mlenv.build.starting import begin
 from mlenv.build.verdict import Order, Outcome, chosen, failed, former_lock
 from mlenv.errors import HostError, MlenvError, Reason, UsageError
 from mlenv.files import LOCK_NAME, difference
 from mlenv.host import disk, tools
+from mlenv.image.pins import unasked
 from mlenv.plan.decide import Wish, plan
 from mlenv.solve.loop import solve
 
@@ -19,68 +21,76 @@ if TYPE_CHECKING:
 
     from mlenv.build.folder import Folder
     from mlenv.catalog.load import Catalog
+    from mlenv.image.pins import Pinning
     from mlenv.lock import Lock
     from mlenv.solve.asking import Desk
     from mlenv.spec.parse import SpecFile
     from mlenv.spec.stack import Stack
 
 
-def unbuilt(spec: SpecFile, *, recipe: bool) -> None:
+def unbuilt(spec: SpecFile) -> None:
     """Raise ``not-built-yet`` for what the spec asks and this mlenv cannot do.
 
-    What only the image is to hold stops no lock: only a ``recipe`` would leave it out.
-
     Raises:
-        UsageError: one reason for each such line.
+        UsageError: ``not-built-yet``.
     """
-    image = spec.spec.image
-    compat, nvcc = recipe and image.cuda_compat, recipe and image.compile == "nvcc"
-    asked = [
-        (spec.spec.backend == "conda", "backend", 'backend = "conda"', 'backend = "uv"'),
-        (compat, "image.cuda-compat", "cuda-compat = true", "cuda-compat = false"),
-        (nvcc, "image.compile", 'compile = "nvcc"', "compile = true"),
-    ]
-    found = [_unbuilt(spec, *words) for wanted, *words in asked if wanted]
-    if found:
-        raise UsageError(*found)
-
-
-def _unbuilt(spec: SpecFile, key: str, line: str, instead: str) -> Reason:
-    return spec.places(
-        Reason(
-            code="not-built-yet",
-            what=f"`{line}` is understood, but this mlenv cannot do it yet",
-            cause="it comes with a later release, and is not ignored until then",
-            fix=f"write `{instead}`",
-            where=(key,),
+    if spec.spec.backend != "conda":
+        return
+    raise UsageError(
+        spec.places(
+            Reason(
+                code="not-built-yet",
+                what='`backend = "conda"` is understood, but this mlenv cannot do it yet',
+                cause="it comes with a later release, and is not ignored until then",
+                fix='write `backend = "uv"`',
+                where=("backend",),
+            )
         )
     )
 
 
-def build(spec: SpecFile, catalog: Catalog, desk: Desk, order: Order) -> tuple[Outcome, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What every target of one spec is built with."""
+
+    spec: SpecFile
+    catalog: Catalog
+    desk: Desk
+    order: Order
+    pinning: Pinning
+
+
+def build(
+    spec: SpecFile, catalog: Catalog, desk: Desk, order: Order, pinning: Pinning = unasked
+) -> tuple[Outcome, ...]:
     """Solve every target that is asked for, and write the folders of the good ones."""
-    if spec.spec.backend != "conda":  # else the facts may refuse it, and then that is the answer
-        unbuilt(spec, recipe=order.recipe)
-    return tuple(_one(spec, stack, catalog, desk, order) for stack in chosen(spec, order.target))
+    job = _Job(spec=spec, catalog=catalog, desk=desk, order=order, pinning=pinning)
+    return tuple(_one(job, stack) for stack in chosen(spec, order.target))
 
 
-def _one(spec: SpecFile, stack: Stack, catalog: Catalog, desk: Desk, order: Order) -> Outcome:
+def _one(job: _Job, stack: Stack) -> Outcome:
+    spec, catalog, order = job.spec, job.catalog, job.order
     place = order.out / stack.folder
     former = former_lock(place)
     date = _date(spec, former, order)
     wish = Wish(exclude_newer=date)
     recipe = order.recipe or _has_recipe(former)
+    kept = former if _has_recipe(former) and not (order.upgrade or order.repin) else None
     try:
         if stack.backend == "conda":
             plan(stack, catalog, wish)
-        unbuilt(spec, recipe=recipe)
-        solution = solve(stack, catalog, wish, desk)
+        unbuilt(spec)
+        version = tools.uv_version()
+        asks = job.pinning if recipe else unasked
+        settle = begin(stack, catalog, kept, asks, uv_version=version)
+        solution = solve(stack, catalog, wish, job.desk)
+        pins = settle(solution.plan) if recipe else None
         made = folder(
             solution,
             catalog,
             spec_sha256=spec.sha256,
-            uv_version=tools.uv_version(),
-            recipe=recipe,
+            uv_version=version,
+            pins=pins,
         )
         changed = _write(made, place, former, order, date)
     except MlenvError as error:
@@ -88,7 +98,9 @@ def _one(spec: SpecFile, stack: Stack, catalog: Catalog, desk: Desk, order: Orde
     outcome = Outcome(
         stack=stack,
         verdict=made.lock.verdict,
-        warnings=tuple(spec.places(each) for each in solution.warnings),
+        warnings=tuple(
+            spec.places(each) for each in (*solution.warnings, *(pins.warnings if pins else ()))
+        ),
         plan=solution.plan,
         lock=made.lock,
         folder=place,

@@ -44,6 +44,8 @@ class Order:
     """Write the image's recipe too."""
     upgrade: bool = False
     """Lock at ``today`` though a former lock has a date."""
+    repin: bool = False
+    """Ask anew which images the recipe starts from; all else stays as it is locked."""
     check: bool = False
     """Write nothing; compare with what lies there."""
 

@@ -24,10 +24,13 @@ _SHORT = {
     "explain": "Show every decision, its reason and its source.",
     "lock": "Solve specs and write their locks.",
     "build": "Lock a spec and write its image recipe.",
+    "image": "Make the image of a locked folder.",
+    "update": "Move a lock, or only its base image.",
     "diff": "Say what moved between two locks.",
     "doctor": "Say what this machine can run, and how to mend it.",
     "schema": "Print the spec's JSON Schema, for editors.",
     "catalog": "Show the facts that decisions rest on.",
+    "clean": "Remove caches, and what mlenv wrote.",
     "completion": "Print the completion script of a shell.",
 }
 COMMANDS = tuple(_SHORT)
@@ -63,7 +66,7 @@ class _Lazy(click.Group):
             raise click.UsageError(guess, ctx) from None
 
 
-def _loaded(name: str) -> click.Command | None:  # noqa: C901, PLR0911 (a line a command)
+def _loaded(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a command)
     """Import one command, and no other."""
     match name:
         case "init":
@@ -86,6 +89,21 @@ def _loaded(name: str) -> click.Command | None:  # noqa: C901, PLR0911 (a line a
             from mlenv.cli.build import command as build  # noqa: PLC0415
 
             return build
+        case "image":
+            from mlenv.cli.image import command as image  # noqa: PLC0415
+
+            return image
+        case "update":
+            from mlenv.cli.update import command as update  # noqa: PLC0415
+
+            return update
+        case _:
+            return _beside(name)
+
+
+def _beside(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a command)
+    """Import one of the commands that are about no spec."""
+    match name:
         case "diff":
             from mlenv.cli.diff import command as diff  # noqa: PLC0415
 
@@ -102,6 +120,10 @@ def _loaded(name: str) -> click.Command | None:  # noqa: C901, PLR0911 (a line a
             from mlenv.cli.catalog import command as catalog  # noqa: PLC0415
 
             return catalog
+        case "clean":
+            from mlenv.cli.clean import command as clean  # noqa: PLC0415
+
+            return clean
         case "completion":
             from mlenv.cli.completion import command as completion  # noqa: PLC0415
 

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 @options.TARGET
 @options.JSON
 @click.option("--change", metavar="PACKAGE", help="What a new version of PACKAGE would push again.")
-def command(spec: Path, out: Path, target: str | None, *, as_json: bool, change: str | None) -> int:
+@click.option("--image", is_flag=True, help="Weigh its image: layers, files, what could leave.")
+def command(  # noqa: PLR0913 (an option each)
+    spec: Path,
+    out: Path,
+    target: str | None,
+    *,
+    as_json: bool,
+    change: str | None,
+    image: bool,
+) -> int:
     """Say what was decided for a spec, why, and from which source; or prove that it cannot be.
 
     Where a lock of it lies in --out, the megabytes of its layers are shown too.
@@ -43,11 +52,27 @@ def command(spec: Path, out: Path, target: str | None, *, as_json: bool, change:
         row["tree"] = _tree(each.plan) if each.plan else None
         row["proof"] = _proof(parsed, each, catalog, order)
         words.show(each, quiet=as_json)
+        if image and lock:
+            row["image"] = _weight(lock)
         if not as_json:
             _show(each, row, change)
+            if image and lock:
+                _show_weight(lock)
     if as_json:
         words.emit(document)
     return words.worst(found, strict=False)
+
+
+def _weight(lock: Lock) -> dict[str, Any]:
+    from mlenv.cli import weight  # noqa: PLC0415 (loaded when used)
+
+    return weight.weight(lock)
+
+
+def _show_weight(lock: Lock) -> None:
+    from mlenv.cli import weight  # noqa: PLC0415 (loaded when used)
+
+    weight.show(lock)
 
 
 def _tree(plan: Plan) -> list[dict[str, Any]]:

@@ -43,3 +43,56 @@ def job(function: Callable[..., int]) -> Callable[..., int]:
     for option in reversed((OUT, TARGET, UPGRADE, check, OFFLINE, STRICT, JSON, VERBOSE)):
         function = option(function)
     return function
+
+
+def imaging(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options of making an image."""
+    for option in reversed(_IMAGING):
+        function = option(function)
+    return function
+
+
+IMAGING = (
+    *("engine", "push", "output", "tag", "variant", "oci", "ca_cert", "registry_cache"),
+    "imports",
+)
+"""What those options are called in a command."""
+
+
+_IMAGING = (
+    click.option(
+        "--engine",
+        type=click.Choice(["none", "docker", "podman", "buildah"]),
+        help="What builds it.  [default: none where only wheels are installed, else what is here]",
+    ),
+    click.option("--push", metavar="REF", help="Push it there: registry/repository:tag."),
+    click.option(
+        "--output",
+        type=click.Path(path_type=Path),
+        help="Write it there: FILE.tar for `docker load`, or a folder in OCI's layout.",
+    ),
+    click.option("--tag", metavar="NAME", help="Its name in the engine.  [default: the spec's]"),
+    click.option(
+        "--variant",
+        type=click.Choice(["runtime", "dev"]),
+        default="runtime",
+        show_default=True,
+        help="Which variant of the image.",
+    ),
+    click.option("--oci", is_flag=True, help="OCI's media types; enroot takes Docker's only."),
+    click.option(
+        "--ca-cert",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Certificates for an engine's build, where a proxy opens TLS; no layer keeps them.",
+    ),
+    click.option(
+        "--registry-cache",
+        metavar="REPOSITORY",
+        help="Where an engine looks for the steps of earlier builds, and keeps them.",
+    ),
+    click.option(
+        "--imports/--no-imports",
+        default=True,
+        help="Import every package in it, where an engine holds it.  [default: --imports]",
+    ),
+)

@@ -5,22 +5,26 @@ no frontend is pulled, and no heredoc, ``COPY --link`` or secret-as-environment 
 package without a hash is installed, and no credential, mirror or CA reaches a layer. What comes
 from outside stands in it as a word that ``Recipe`` checked, or as a quoted label.
 
-    start     the base image                       build   uv, an empty environment
-    layer-X   one layer's packages, in parallel    image   all that the variants share
+    start     the base image                       build   an empty environment, its first process
+    python    the interpreter, where not in start  image   all that the variants share
+    layer-X   one layer's packages, in parallel
 """
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mlenv.files import File
-from mlenv.image.steps import apt, environment, install, label, system
+from mlenv.image.settings import BASE_DIGEST, BASE_NAME, HOME, OWNER, PASSWD, environment, settings
+from mlenv.image.steps import apt, first_process, install, interpreter, label, system
+from mlenv.image.steps import environment as empty
 from mlenv.layers import DEFAULT_INDEX, DEV, LAYERS, SOURCE, Slice, slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mlenv.image.recipe import Recipe
     from mlenv.lock import Lock
@@ -31,7 +35,9 @@ EPOCH = 315532800
 COMPILER = ("g++", "gcc", "libc6-dev")
 """What torch.compile and Triton look for. Source: read off both without it, 2026-11-22."""
 
+_WORD = re.compile(r"[A-Za-z0-9/:.,${}_-]+")
 _UV = re.compile(r"\d{1,4}(\.\d{1,4}){1,2}((a|b|rc)\d{1,3})?")
+_PINNED = re.compile(r"[a-z0-9][a-z0-9-]*==[a-z0-9.]+ --hash=sha256:[0-9a-f]{64}")
 _PYTORCH = re.compile(r"pytorch-(cu\d{2,4}|cpu)")
 
 
@@ -41,13 +47,23 @@ def build_tools(recipe: Recipe) -> File | None:
     return File("layers/build.txt", f"# mlenv build tools\n{lines}") if lines else None
 
 
+def init_file(lock: Lock) -> File | None:
+    """Return the file of the image's first process, as its step reads it."""
+    if lock.init is None:
+        return None
+    line = f"{lock.init.name}=={lock.init.version} --hash=sha256:{lock.init.sha256}"
+    if not _PINNED.fullmatch(line):
+        raise ValueError(f"{line!r} is no pinned package")
+    return File("layers/init.txt", f"# mlenv init: the first process of the image\n{line}\n")
+
+
 def ignore_file() -> File:
     """Return the .dockerignore: only the layer files are sent to the engine."""
     return File(".dockerignore", "*\n!layers\n")
 
 
 def dockerfile(recipe: Recipe, lock: Lock) -> File:
-    """Return the Dockerfile; beside it lie ``layer_files``, and ``build_tools`` where there are.
+    """Return the Dockerfile; beside it lie ``layer_files``, ``init_file`` and ``build_tools``.
 
     Raises:
         ValueError: a package's index has no URL, or a value is outside its alphabet.
@@ -57,7 +73,7 @@ def dockerfile(recipe: Recipe, lock: Lock) -> File:
         for name, members in groupby(slices(lock.package), key=lambda each: each.layer)
         if "dev" in recipe.variants or name not in DEV
     }
-    blocks = [_head(recipe, lock), _start(recipe), _build(recipe)]
+    blocks = [_head(recipe, lock), _start(recipe), *_python(recipe), _build(recipe, lock)]
     blocks += [_layer(recipe, name, members) for name, members in layers.items()]
     blocks += _variants(recipe, lock, tuple(layers))
     return File("Dockerfile", "\n\n".join(blocks) + "\n")
@@ -74,19 +90,11 @@ def _head(recipe: Recipe, lock: Lock) -> str:
         "#   --secret id=ca,src=FILE        certificates, behind a proxy that opens TLS",
         "#   --secret id=netrc,src=FILE     credentials of the indexes",
         "#   --secret id=uv-index,src=FILE  the URL of a mirror (uv-index-ALIAS: of another index)",
+        *(() if recipe.brings_python else _PYTHON_SECRET),
+        *(_APT_SECRET if _packages(recipe) else ()),
         "# A syntax line is left out on purpose: no frontend image is pulled.",
-    ]
-    if recipe.base:
-        lines.append(f"ARG BASE_IMAGE={recipe.base}")
-    else:
-        # ARG without a value: the engine stops at FROM until one is given.
-        lines += [
-            f"# No image is known by hash that brings Python {recipe.python}. Name one that does:",
-            "#   --build-arg BASE_IMAGE=REFERENCE@sha256:DIGEST",
-            "ARG BASE_IMAGE",
-        ]
-    lines += [f"ARG BASE_DIGEST={recipe.base_digest}"] if recipe.base_digest else []
-    lines += [
+        f"ARG BASE_IMAGE={recipe.base}",
+        *([f"ARG BASE_DIGEST={recipe.base_digest}"] if recipe.base_digest else []),
         f"ARG UV_IMAGE=ghcr.io/astral-sh/uv:{lock.tools.uv}{digest}",
         f"ARG SOURCE_DATE_EPOCH={EPOCH}",
         "",
@@ -95,18 +103,40 @@ def _head(recipe: Recipe, lock: Lock) -> str:
     return "\n".join(lines)
 
 
+_PYTHON_SECRET = (
+    "#   --secret id=python-mirror,src=FILE  the URL of a mirror of python-build-standalone",
+)
+_APT_SECRET = (
+    "#   --secret id=apt-sources,src=FILE    a sources.list, such as of an archive at a fixed date",
+)
+
+
 def _start(recipe: Recipe) -> str:
     digest = "@${BASE_DIGEST}" if recipe.base_digest else ""
-    return "\n".join(
-        (
-            f"FROM ${{BASE_IMAGE}}{digest} AS start",
-            "USER 0:0",
-            "ENV VIRTUAL_ENV=/opt/venv PATH=/opt/venv/bin:${PATH} PYTHONNOUSERSITE=1",
-        )
+    first = f"FROM ${{BASE_IMAGE}}{digest} AS start"
+    return "\n".join((first, "USER 0:0", _env(environment())))
+
+
+def _env(variables: Mapping[str, str]) -> str:
+    # In quotes where a word would end; no value has a quote of its own.
+    words = (f"{k}={v}" if _WORD.fullmatch(v) else f'{k}="{v}"' for k, v in variables.items())
+    return f"ENV {' '.join(words)}"
+
+
+def _python(recipe: Recipe) -> tuple[str, ...]:
+    if recipe.brings_python:
+        return ()
+    lines = (
+        f"# The base image has no Python {recipe.python}. uv checks this one against its own hash.",
+        "FROM start AS python",
+        "ARG SOURCE_DATE_EPOCH",
+        interpreter(str(recipe.python)),
     )
+    return ("\n".join(lines),)
 
 
-def _build(recipe: Recipe) -> str:
+def _build(recipe: Recipe, lock: Lock) -> str:
+    init = init_file(lock)
     return "\n".join(
         (
             "FROM start AS build",
@@ -116,9 +146,15 @@ def _build(recipe: Recipe) -> str:
             "    UV_NO_CONFIG=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \\",
             "    UV_CONCURRENT_INSTALLS=1 UV_COMPILE_BYTECODE=1 \\",
             "    PYC_INVALIDATION_MODE=UNCHECKED_HASH PYTHONDONTWRITEBYTECODE=1",
-            environment(str(recipe.python)),
+            *_from_python(recipe),
+            empty(str(recipe.python), brought=recipe.brings_python),
+            *((first_process(init),) if init else ()),
         )
     )
+
+
+def _from_python(recipe: Recipe) -> tuple[str, ...]:
+    return () if recipe.brings_python else (_copy("python"),)
 
 
 def _layer(recipe: Recipe, name: str, members: Sequence[Slice]) -> str:
@@ -148,10 +184,12 @@ def _url(recipe: Recipe, alias: str) -> str | None:
 def _variants(recipe: Recipe, lock: Lock, layers: Sequence[str]) -> tuple[str, ...]:
     shared = [each for each in layers if each not in DEV]
     if recipe.variants == ("runtime",):
-        return ("\n".join((_image(recipe, "runtime", shared), *_labels(recipe, lock, "runtime"))),)
+        return (
+            "\n".join((_image(recipe, lock, "runtime", shared), *_labels(recipe, lock, "runtime"))),
+        )
     # An engine that is given no --target builds the last stage: runtime, where it is asked for.
     return (
-        _image(recipe, "image", shared),
+        _image(recipe, lock, "image", shared),
         *(
             "\n".join(
                 (
@@ -166,31 +204,42 @@ def _variants(recipe: Recipe, lock: Lock, layers: Sequence[str]) -> tuple[str, .
     )
 
 
-def _image(recipe: Recipe, stage: str, layers: Iterable[str]) -> str:
-    packages = {"tini", *recipe.apt, *(COMPILER if recipe.compile else ())}
+def _packages(recipe: Recipe) -> tuple[str, ...]:
+    return (*recipe.apt, *(COMPILER if recipe.compile else ()))
+
+
+def _image(recipe: Recipe, lock: Lock, stage: str, layers: Iterable[str]) -> str:
+    packages = _packages(recipe)
+    made = settings(recipe, lock, stage)
+    later = {k: v for k, v in made.env.items() if k not in environment()}
     return "\n".join(
         (
             f"FROM start AS {stage}",
             "ARG SOURCE_DATE_EPOCH",
-            apt(packages),
+            *((apt(packages),) if packages else ()),
             "# Any user will do: home belongs to group 0, which a user that has no name is in.",
             system((), _HOME),
-            "WORKDIR /home/ml",
+            f"WORKDIR {made.workdir}",
+            *_from_python(recipe),
             *(_copy(each) for each in ("build", *(f"layer-{name}" for name in layers))),
-            "ENV HOME=/home/ml",
-            *(_gpu(recipe) if recipe.gpu else ()),
-            "USER 1000:0",
-            'ENTRYPOINT ["/usr/bin/tini", "--"]',
-            'CMD ["python"]',
+            *(_GPU_NOTE if recipe.gpu else ()),
+            _env(later),
+            f"USER {made.user}",
+            f"ENTRYPOINT {json.dumps(made.entrypoint)}",
+            f"CMD {json.dumps(made.cmd)}",
         )
     )
 
 
 _HOME = (
-    "getent passwd 1000 > /dev/null || echo 'ml:x:1000:0::/home/ml:/bin/sh' >> /etc/passwd",
-    "mkdir -p /home/ml",
-    "chown 1000:0 /home/ml",
-    "chmod 0775 /home/ml",
+    f"getent passwd {OWNER[0]} > /dev/null || echo '{PASSWD}' >> /etc/passwd",
+    f"mkdir -p {HOME}",
+    f"chown {OWNER[0]}:{OWNER[1]} {HOME}",
+    f"chmod 0775 {HOME}",
+)
+_GPU_NOTE = (
+    "# NVIDIA_VISIBLE_DEVICES is left to who starts the image: `all` would give a pod of",
+    "# Kubernetes every GPU of its node, and enroot wants exactly that.",
 )
 
 
@@ -198,36 +247,15 @@ def _copy(stage: str) -> str:
     return f"COPY --from={stage} /layer/ /"
 
 
-def _gpu(recipe: Recipe) -> list[str]:
-    lines = [
-        "# NVIDIA_VISIBLE_DEVICES is left to who starts the image: `all` would give a pod of",
-        "# Kubernetes every GPU of its node, and enroot wants exactly that.",
-        "ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility",
-    ]
-    if recipe.driver_floor:
-        lines.append(f'ENV NVIDIA_REQUIRE_CUDA="driver>={recipe.driver_floor}"')
-    return lines
-
-
 def _labels(recipe: Recipe, lock: Lock, variant: str) -> tuple[str, ...]:
-    ours = {
-        "spec-sha256": lock.spec_sha256,
-        "artefacts-sha256": lock.artefacts_sha256,
-        "toolkit": lock.stack.toolkit,
-        "python": str(recipe.python),
-        "gpus": ",".join(lock.target.gpus),
-        "driver": lock.target.driver or "",
-        "variant": variant,
-    }
-    base = {"name": "BASE_IMAGE"} | ({"digest": "BASE_DIGEST"} if recipe.base_digest else {})
+    # Whoever builds may name another base: the label says which one it was.
+    arguments = {BASE_NAME: "BASE_IMAGE"}
+    if recipe.base_digest:
+        arguments[BASE_DIGEST] = "BASE_DIGEST"
     return (
-        *(f"ARG {each}" for each in base.values()),
-        label("org.opencontainers.image.title", recipe.name),
-        *(f'LABEL {_BASE_LABEL}.{key}="${{{name}}}"' for key, name in base.items()),
-        *(label(key, text) for key, text in sorted(recipe.labels.items())),
-        # Last, so that no label of the user's can stand in for what the lock says.
-        *(label(f"dev.mlenv.{key}", text) for key, text in ours.items() if text),
+        *(f"ARG {each}" for each in arguments.values()),
+        *(
+            f'LABEL {key}="${{{arguments[key]}}}"' if key in arguments else label(key, text)
+            for key, text in settings(recipe, lock, variant).labels.items()
+        ),
     )
-
-
-_BASE_LABEL = "org.opencontainers.image.base"

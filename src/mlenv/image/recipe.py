@@ -10,10 +10,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mlenv.machine import Python
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlenv.machine import Python
+    from mlenv.lock import Lock
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,61}[a-z0-9])?")
 _BASE = re.compile(
@@ -22,7 +24,9 @@ _BASE = re.compile(
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # apt-get reads `name-` as "remove name".
-_APT = re.compile(r"[a-z0-9][a-z0-9+.-]{0,79}[a-z0-9+.]")
+_APT = re.compile(
+    r"[a-z0-9][a-z0-9+.-]{0,79}[a-z0-9+.](=([0-9]{1,4}:)?[0-9][A-Za-z0-9.+~-]{0,79})?"
+)
 _ALIAS = re.compile(r"[a-z][a-z0-9-]{0,30}")
 # It stands between single quotes, and the spec refuses the same characters.
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[^\s\x00-\x20\x7f-\x9f\"'\\$`<>{}|^?#@]*)?")
@@ -42,12 +46,14 @@ class Recipe:
 
     name: str
     python: Python
-    base: str | None
-    """The base image without a digest; None: ``docker build`` must name one."""
+    base: str
+    """The base image without a digest."""
+    brings_python: bool = True
+    """Whether the interpreter is in the base; else the recipe fetches it by its hash."""
     base_digest: str | None = None
     uv_digest: str | None = None
     apt: tuple[str, ...] = ()
-    """Debian packages, beside those that mlenv needs itself."""
+    """Debian packages, perhaps with ``=VERSION``, beside those that mlenv needs itself."""
     compile: bool = False
     """A C and C++ compiler in the image."""
     variants: tuple[str, ...] = ("runtime",)
@@ -63,9 +69,9 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check every value that will stand in the file."""
         _expect(_NAME, self.name)
-        if not self.variants or (self.base_digest and not self.base):
-            raise ValueError("a recipe of no variant, or with a digest of no base image")
-        _expect(_BASE, *_some(self.base))
+        if not self.variants:
+            raise ValueError("a recipe of no variant")
+        _expect(_BASE, self.base)
         _expect(_DIGEST, *_some(self.base_digest), *_some(self.uv_digest))
         _expect(_APT, *self.apt)
         _expect(_VARIANTS, *self.variants)
@@ -74,6 +80,40 @@ class Recipe:
         _expect(_URL, *self.indexes.values())
         _expect(_FLOOR, *_some(self.driver_floor))
         _expect(_TOOL, *self.build_tools)
+
+
+def recipe_of(
+    lock: Lock, *, indexes: Mapping[str, str], build_tools: tuple[str, ...] = ()
+) -> Recipe:
+    """Return the recipe that stands in a lock.
+
+    Args:
+        lock: with a base and an image.
+        indexes: alias -> URL, which no lock has.
+        build_tools: hash-pinned lines of what source packages are built with.
+
+    Raises:
+        ValueError: the lock is of no image, or holds what no mlenv wrote.
+    """
+    image, base = lock.image, lock.base
+    if image is None or base is None:
+        raise ValueError(f"the lock of {lock.name} is of no image")
+    return Recipe(
+        name=lock.name,
+        python=Python.parse(lock.target.python),
+        base=base.reference,
+        base_digest=base.digest,
+        uv_digest=lock.uv.digest if lock.uv else None,
+        brings_python=image.brings_python,
+        apt=image.apt,
+        compile=image.compile != "none",
+        variants=image.variants,
+        labels=image.labels,
+        indexes=indexes,
+        gpu=lock.stack.toolkit not in {"cpu", "none"},
+        driver_floor=image.driver_floor,
+        build_tools=build_tools,
+    )
 
 
 def pinned(reference: str) -> tuple[str, str | None]:

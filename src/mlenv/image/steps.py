@@ -13,7 +13,7 @@ from mlenv.layers import DEFAULT_INDEX, SOURCE, Slice
 from mlenv.model import CONTROL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mlenv.files import File
 
@@ -24,6 +24,10 @@ _PIP = "uv pip install --no-deps --require-hashes"
 _TOUCH = '-exec touch -hd "@${SOURCE_DATE_EPOCH}" {} +'
 _NORMAL = ("rm -f /opt/venv/.lock", "chmod -R a+rX /layer", f"find /layer {_TOUCH}")
 """Readable by every user, and no time in it that another build would not have."""
+
+_SECRETS = ("ca", "netrc")
+_HASHED = "-j 1 --invalidation-mode unchecked-hash"
+_FIND = "uv python find --system --managed-python"
 
 _START = "start=$(($(date +%s) - 1))"
 _NEW = '-newermt "@${start}"'
@@ -59,18 +63,50 @@ def run(mounts: Iterable[str], commands: Iterable[str]) -> str:
     return "RUN " + " \\\n    ".join((*(f"--mount=type={each}" for each in mounts), chain))
 
 
-def environment(python: str) -> str:
-    """Return the step that makes an empty environment for the Python of the base image.
+def interpreter(python: str) -> str:
+    """Return the step that puts a Python of its own below /opt/python.
+
+    Which file that is, and its hash, stand in the list inside uv, whose version is locked.
+    """
+    mounts = (_UV, *(f"secret,id={each}" for each in (*_SECRETS, "python-mirror")))
+    commands = (
+        *_outside(),
+        _given("python-mirror", "UV_PYTHON_INSTALL_MIRROR", '"$(cat /run/secrets/python-mirror)"'),
+        "export UV_NO_CONFIG=1 UV_NO_CACHE=1 UV_PYTHON_INSTALL_DIR=/opt/python",
+        "mkdir -p /layer/opt/python",
+        "ln -s /layer/opt/python /opt/python",
+        f"uv python install --no-bin {python}",
+        "rm -rf /opt/python/.[!.]*",
+        # The same bytes each time, and none that a user without rights would have to make again.
+        f'"$({_FIND} {python})" -m compileall -q {_HASHED} /opt/python',
+    )
+    return run(mounts, (*commands, *_NORMAL))
+
+
+def environment(python: str, *, brought: bool) -> str:
+    """Return the step that makes an empty environment.
 
     It lies below /layer, which is copied to /: a copy keeps the times of all that it brings, but
     not that of the folder it copies to. Every path in it is one of /opt/venv.
+
+    Args:
+        python: ``3.12`` or ``3.14t``.
+        brought: whether the base image brings that Python; else it lies below /opt/python.
     """
-    commands = (
-        "mkdir -p /layer/opt/venv",
-        "ln -s /layer/opt/venv /opt/venv",
-        f"uv venv --no-cache --python {python} /opt/venv",
+    name = f"python{python}"
+    said = f"this base image has no {name}: name one that has, as [image] base of the spec"
+    wanted = (
+        f"command -v {name} > /dev/null || {{ echo '{said}' >&2; exit 1; }}",
+        f"uv venv --no-cache --python {name} /opt/venv",
     )
-    return run((_UV,), (*commands, *_NORMAL))
+    own = (
+        "export UV_PYTHON_INSTALL_DIR=/opt/python",
+        f'uv venv --no-cache --python "$({_FIND} {python})" /opt/venv',
+    )
+    commands = ("mkdir -p /layer/opt/venv", "ln -s /layer/opt/venv /opt/venv")
+    # An image has its PATH: what activates an environment in a shell would lead it astray.
+    left = "rm -f /opt/venv/bin/activate* /opt/venv/bin/deactivate.bat /opt/venv/bin/pydoc.bat"
+    return run((_UV,), (*commands, *(wanted if brought else own), left, *_NORMAL))
 
 
 def system(mounts: Iterable[str], commands: Iterable[str]) -> str:
@@ -87,18 +123,31 @@ def system(mounts: Iterable[str], commands: Iterable[str]) -> str:
 
 
 def apt(packages: Iterable[str]) -> str:
-    """Return the step that installs Debian packages and leaves nothing else behind."""
-    names = " ".join(sorted(set(packages)))
-    certificates = "set -- -o Acquire::https::CAInfo=/run/secrets/ca"
+    """Return the step that installs Debian packages and leaves nothing else behind.
+
+    What is named with a version is installed in that one. The secret ``apt-sources`` is asked in
+    place of the base image's own archives, such as one of a fixed date that keeps old versions.
+    """
+    pinned = {each for each in packages if "=" in each}
+    bare = set(packages) - pinned - {each.partition("=")[0] for each in pinned}
+    names = " ".join(sorted(bare | pinned))
+    sources = "-o Dir::Etc::sourceparts=- -o Dir::Etc::sourcelist=/run/secrets/apt-sources"
     commands = (
         "export DEBIAN_FRONTEND=noninteractive",
-        f"set --; if [ -s /run/secrets/ca ]; then {certificates}; fi",
+        "set --",
+        *(
+            f'if [ -s /run/secrets/{secret} ]; then set -- "$@" {options}; fi'
+            for secret, options in (
+                ("ca", "-o Acquire::https::CAInfo=/run/secrets/ca"),
+                ("apt-sources", sources),
+            )
+        ),
         'apt-get "$@" update',
         f'apt-get "$@" install -y --no-install-recommends {names}',
         *_APT_LEFT,
     )
     # Below a tmpfs: the place that a secret is mounted on does not stay behind in the layer.
-    return system(("tmpfs,target=/run", "secret,id=ca"), commands)
+    return system(("tmpfs,target=/run", "secret,id=ca", "secret,id=apt-sources"), commands)
 
 
 def install(part: Slice, *, url: str | None, tools: File | None) -> str:
@@ -112,19 +161,37 @@ def install(part: Slice, *, url: str | None, tools: File | None) -> str:
     mirror = "uv-index" if part.index == DEFAULT_INDEX else f"uv-index-{part.index}"
     built = part.layer in SOURCE
     files = {"layer": part.file} | ({"build": tools} if built and tools else {})
+    unpacked = _build("build" in files) if built else _unpack()
+    return _installed(files, mirror, unpacked, url=url)
+
+
+def first_process(file: File) -> str:
+    """Return the step that installs the image's first process."""
+    return _installed({"layer": file}, "uv-index", _unpack())
+
+
+def _installed(
+    files: Mapping[str, File], mirror: str, unpacked: Iterable[str], *, url: str | None = None
+) -> str:
     # buildah's cache does not see what a mounted file holds; the hash here makes it look.
     seen = " ".join(f"sha256={each.sha256}" for each in files.values())
     binds = [f"bind,source={each.path},target=/run/{name}.txt" for name, each in files.items()]
-    secrets = [f"secret,id={each}" for each in ("ca", "netrc", mirror)]
+    secrets = [f"secret,id={each}" for each in (*_SECRETS, mirror)]
     commands = (
         f": {seen}",
-        _given("ca", "SSL_CERT_FILE", "/run/secrets/ca"),
-        _given("netrc", "NETRC", "/run/secrets/netrc"),
+        *_outside(),
         *((f"export UV_DEFAULT_INDEX='{url}'",) if url else ()),
         _given(mirror, "UV_DEFAULT_INDEX", f'"$(cat /run/secrets/{mirror})"'),
-        *(_build("build" in files) if built else _unpack()),
+        *unpacked,
     )
     return run((_UV, *binds, _CACHE, *secrets), (*commands, *_NORMAL))
+
+
+def _outside() -> tuple[str, str]:
+    return (
+        _given("ca", "SSL_CERT_FILE", "/run/secrets/ca"),
+        _given("netrc", "NETRC", "/run/secrets/netrc"),
+    )
 
 
 def _given(secret: str, name: str, value: str) -> str:

@@ -1,0 +1,112 @@
+"""Images, in words: what ``build --image`` and ``image`` have in common."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlenv.cli import opening, words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlenv.imaging.order import Made
+
+_FEW = 12
+"""Layers shown one by one; the lightest of more are summed up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """How images are to be made, in the words of a command line."""
+
+    offline: bool
+    verbose: bool
+    engine: str | None
+    push: str | None
+    output: Path | None
+    tag: str | None
+    variant: str
+    oci: bool
+    ca_cert: Path | None
+    registry_cache: str | None
+    imports: bool
+
+    def image(self, folder: Path) -> Made:
+        """Make the image of a locked folder.
+
+        Raises:
+            MlenvError: as ``mlenv.imaging.job.make``.
+        """
+        from mlenv.imaging.job import make  # noqa: PLC0415 (loaded when used)
+        from mlenv.imaging.locked import locked  # noqa: PLC0415
+        from mlenv.imaging.order import Desk, Order  # noqa: PLC0415
+
+        found = locked(folder)
+        order = Order(
+            engine=self.engine,
+            push=self.push,
+            output=self.output,
+            tag=self.tag,
+            variant=self.variant,
+            oci=self.oci,
+            ca_cert=self.ca_cert,
+            cache=self.registry_cache,
+            imports=self.imports,
+        )
+        with opening.desk(
+            offline=self.offline, verbose=self.verbose, indexes=found.indexes
+        ) as desk:
+            own = Desk(
+                web=desk.web,
+                cache=desk.cache,
+                offline=self.offline,
+                say=desk.say,
+                tell=desk.tell,
+            )
+            return make(found, order, own)
+
+
+def document(made: Made) -> dict[str, Any]:
+    """Return an image as JSON has it."""
+    found = asdict(made)
+    found["written"] = str(made.written) if made.written else None
+    return found
+
+
+def show(made: Made) -> None:
+    """Print what came: where it is to stdout, all else to stderr."""
+    for note in made.notes:
+        words.say(f"note: {note}")
+    words.say(f"{made.name}: {made.route} on {made.base} in {made.seconds:.1f} s")
+    _show_layers(made)
+    for each in made.proofs:
+        told = [one for one in each.imports if one.status == "driver"]
+        more = f" ({len(told)} of them want a GPU's driver)" if told else ""
+        words.say(f"imported as user {each.user}: {len(each.imports)} packages{more}")
+    if not made.proofs:
+        words.say("not proven: no package was imported in it")
+    if made.sent is not None:
+        words.say(f"uploaded {words.megabytes(made.sent)} of {words.megabytes(made.size)}")
+    if made.pushed:
+        click.echo(made.pushed)
+    if made.written:
+        click.echo(str(made.written))
+    if made.loaded and made.tag:
+        words.say(f"loaded into {made.loaded}")
+        click.echo(made.tag)
+
+
+def _show_layers(made: Made) -> None:
+    rows = sorted(made.layers, key=lambda each: -(each.size or each.unpacked or 0))
+    for each in rows[:_FEW]:
+        bytes_ = each.size if each.size is not None else each.unpacked
+        kept = "" if each.new is not False else "  kept"
+        size = words.megabytes(bytes_) if bytes_ is not None else "?"
+        words.say(f"  {size:>8}  {each.text[:60]}{kept}")
+    rest = rows[_FEW:]
+    if rest:
+        total = sum(each.size or each.unpacked or 0 for each in rest)
+        words.say(f"  {words.megabytes(total):>8}  in {len(rest)} more layers")

@@ -1,0 +1,52 @@
+"""``mlenv update``: a lock moved to today, or only the images that its recipe starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (click reads it)
+
+import click
+
+from mlenv.cli import options
+
+
+@click.command(epilog="Example: mlenv update specs/torch.toml --only base")
+@options.SPECS
+@options.OUT
+@options.TARGET
+@click.option(
+    "--only",
+    type=click.Choice(["base"]),
+    help="Only the digests of the base image and of uv's; every package stays.  [default: all]",
+)
+@options.STRICT
+@options.JSON
+@options.VERBOSE
+def command(  # noqa: PLR0913 (an option each)
+    specs: tuple[Path, ...],
+    out: Path,
+    target: str | None,
+    only: str | None,
+    *,
+    strict: bool,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """Lock specs at today's date, and write the recipes of their images anew.
+
+    With `--only base` every package stays, and the base image is asked for its newest digest.
+    """
+    from mlenv.cli.job import Job  # noqa: PLC0415 (loaded when used)
+
+    run = Job(
+        recipe=True,
+        out=out,
+        target=target,
+        upgrade=only is None,
+        repin=only == "base",
+        check=False,
+        offline=False,
+        strict=strict,
+        as_json=as_json,
+        verbose=verbose,
+    )
+    return run.run(specs)

@@ -1,0 +1,103 @@
+"""A folder that ``build`` left, as what an image is made of."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlenv.backends import uv, uv_lock
+from mlenv.errors import Reason, UsageError
+from mlenv.files import LOCK_NAME, sha256
+from mlenv.host import disk
+from mlenv.image.recipe import recipe_of
+from mlenv.lock import parse_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlenv.image.recipe import Recipe
+    from mlenv.lock import Lock
+
+_RECIPE = "Dockerfile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Locked:
+    """A folder with a lock and a recipe."""
+
+    folder: Path
+    lock: Lock
+    recipe: Recipe
+    indexes: Mapping[str, str]
+    """Alias -> URL of every index beside the default one."""
+    urls: Mapping[str, str]
+    """SHA-256 -> URL, as uv.lock has them; nothing where that is absent."""
+    edited: tuple[str, ...]
+    """Files that are no longer what mlenv wrote."""
+
+
+def locked(folder: Path) -> Locked:
+    """Return what lies in ``folder``.
+
+    Raises:
+        UsageError: ``not-locked``: no lock with a recipe; ``lock-unreadable``.
+        HostError: ``disk-failed``.
+    """
+    lock = lock_in(folder)
+    if lock.image is None:
+        raise _not_locked(folder, "its lock has no recipe of an image")
+    written = {each.path: each.sha256 for each in lock.written}
+    found = disk.read(folder, [*written, uv.ANSWER])
+    indexes = _indexes(found.get(uv.PROJECT, ""))
+    return Locked(
+        folder=folder,
+        lock=lock,
+        recipe=recipe_of(lock, indexes=indexes),
+        indexes=indexes,
+        urls=_urls(found.get(uv.ANSWER)),
+        edited=tuple(path for path, own in written.items() if sha256(found.get(path, "")) != own),
+    )
+
+
+def lock_in(folder: Path) -> Lock:
+    """Return the lock that lies in ``folder``.
+
+    Raises:
+        UsageError: ``not-locked``: none does; ``lock-unreadable``.
+        HostError: ``disk-failed``.
+    """
+    text = disk.read(folder, [LOCK_NAME]).get(LOCK_NAME)
+    if text is None:
+        raise _not_locked(folder, f"it holds no {LOCK_NAME}")
+    return parse_lock(text, origin=str(folder / LOCK_NAME))
+
+
+def _indexes(project: str) -> dict[str, str]:
+    try:
+        rows = tomllib.loads(project).get("tool", {}).get("uv", {}).get("index", ())
+        return {str(row["name"]): str(row["url"]) for row in rows}
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
+        return {}  # edited past reading: the index of the package that needs it is then asked for
+
+
+def _urls(answer: str | None) -> dict[str, str]:
+    if answer is None:
+        return {}
+    try:
+        packages = uv_lock.read(answer, {})
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, StopIteration):
+        return {}
+    return {each.sha256: each.url for package in packages for each in package.wheels}
+
+
+def _not_locked(folder: Path, cause: str) -> UsageError:
+    return UsageError(
+        Reason(
+            code="not-locked",
+            what=f"{folder} is no folder that mlenv locked for this",
+            cause=cause,
+            fix="run `mlenv build` on its spec first, and name the folder that it prints",
+        )
+    )

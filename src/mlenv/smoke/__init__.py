@@ -1,0 +1,1 @@
+"""What runs inside a target: standard library only, and nothing of mlenv."""
