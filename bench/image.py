@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import containers  # noqa: E402 (the tests' own servers)
 import engines  # noqa: E402
+from mlenv.host.docker_engine import find_docker  # noqa: E402
 from mlenv.solve.index import default_index  # noqa: E402
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ GOALS = {
 }
 
 NAIVE = """\
-FROM ghcr.io/astral-sh/uv:{uv} AS uv
+FROM {uv} AS uv
 FROM python:{python}-slim-bookworm
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_NO_CONFIG=1 \\
     UV_CACHE_DIR=/var/cache/uv PATH=/opt/venv/bin:$PATH VIRTUAL_ENV=/opt/venv
@@ -126,16 +127,22 @@ def mlenv_route(site: Site, route: str, folders: tuple[Path, Path]) -> Row:
     for number, folder in enumerate(folders):
         target = f"{site.hub.address}/{route}/bench:{number}"
         words = (*MLENV, "image", str(folder), "--engine", engine, "--push", target)
-        rows.append(site.timed((*words, "--no-imports")))
+        uv = f"UV_IMAGE={site.hub.address}/astral-sh/uv:{containers.uv_tag()}"
+        own = () if engine == "none" else ("--build-arg", uv, "--network", "host")
+        rows.append(site.timed((*words, "--no-imports", *own)))
     (seconds, size), (again, grown) = rows
     return Row(route=route, seconds=seconds, bytes=size, again_seconds=again, again_bytes=grown)
 
 
 def naive_route(site: Site, folders: tuple[Path, Path]) -> Row:
     """Measure a Dockerfile with one layer for all packages."""
+    engine, why = find_docker()
+    if engine is None:
+        sys.exit(why)
+    client = engine.program
     place = site.folder / "naive"
     place.mkdir()
-    text = NAIVE.format(uv=containers.uv_tag(), python=PYTHON)
+    text = NAIVE.format(uv=f"{site.hub.address}/astral-sh/uv:{containers.uv_tag()}", python=PYTHON)
     (place / "Dockerfile").write_text(text, encoding="utf-8")
     index = site.folder / "index"
     index.write_text(default_index(), encoding="utf-8")
@@ -148,8 +155,8 @@ def naive_route(site: Site, folders: tuple[Path, Path]) -> Row:
         every = "".join(each.read_text(encoding="utf-8") for each in files)
         (place / "all.txt").write_text(every, encoding="utf-8")
         target = f"{site.hub.address}/naive/bench:{number}"
-        build = ("docker", "build", "--network", "host", *secrets, "--tag", target, str(place))
-        rows.append(site.timed(build, ("docker", "push", target)))
+        build = ("build", "--network", "host", *secrets, "--tag", target, str(place))
+        rows.append(site.timed((client, *build), (client, "push", target)))
     (seconds, size), (again, grown) = rows
     return Row(route="naive", seconds=seconds, bytes=size, again_seconds=again, again_bytes=grown)
 
@@ -182,17 +189,16 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         conf = containers.registries_conf(folder / "registries.conf", hub.port)
         containers.published(hub, PYTHON)
-        # A daemon's mirror stands for docker.io alone.
-        tag = containers.uv_tag()
-        daemon.docker("pull", f"{hub.address}/astral-sh/uv:{tag}")
-        daemon.docker("tag", f"{hub.address}/astral-sh/uv:{tag}", f"ghcr.io/astral-sh/uv:{tag}")
         environ = {
             **os.environ,
             **daemon.environment,
             "CONTAINERS_REGISTRIES_CONF": str(conf),
             "MLENV_CACHE_DIR": str(folder / "cache"),
             "DOCKER_BUILDKIT": "1",
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),  # as where mlenv is installed
         }
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ.update(daemon.environment)
         site = Site(hub, folder, environ)
         folders = locks(site, asked.framework, asked.cuda)
         rows = {}

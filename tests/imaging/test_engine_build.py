@@ -20,8 +20,13 @@ import containers
 import engines
 from mlenv.errors import HostError, ImageError, MlenvError
 from mlenv.host.docker_engine import find_docker
+from mlenv.host.http import Web
+from mlenv.host.login import from_environment
 from mlenv.host.podman_engine import find_buildah
 from mlenv.imaging.engine_build import Built, EngineWish, build
+from mlenv.imaging.job import make
+from mlenv.imaging.locked import locked as found_in
+from mlenv.imaging.order import Desk, Order
 from mlenv.imaging.proof import locked, prove
 from mlenv.lock import parse_lock
 from mlenv.solve.index import default_index
@@ -328,9 +333,7 @@ def test_buildah_builds_the_same_files(
     again = built(buildah, dataclasses.replace(site.wish, tags=(), fresh=True))
     assert again.image == other.image
 
-    running.docker("create", "--name", "tree", one.image)
-    running.docker("export", "--output", str(tmp_path / "docker.tar"), "tree")
-    running.docker("rm", "tree")
+    exported(running, one.image, tmp_path / "docker.tar")
     mounted = ["from", "--pull-never", "--name", "tree", other.image]
     subprocess.run([buildah.program, *mounted], check=True, capture_output=True)
     place = subprocess.run(
@@ -343,6 +346,46 @@ def test_buildah_builds_the_same_files(
     assert theirs.keys() ^ ours.keys() == set()
     assert {name: (theirs[name], ours[name]) for name in ours if theirs[name] != ours[name]} == {}
     assert len(ours) > 5000
+
+
+def test_an_assembly_holds_the_same_files_and_starts_alike(
+    docker: Engine, running: engines.Daemon, site: Site, tmp_path: Path
+) -> None:
+    with Web(offline=False, credentials=from_environment({})) as web:
+        desk = Desk(
+            web=web, cache=tmp_path / "cache", offline=False, say=lambda _: None, tell=print
+        )
+        made = make(found_in(site.folder), Order(engine="none", tag="assembled:1"), desk)
+    assert made.tag == "assembled:1"
+    assert {each.user: each.bad for each in made.proofs} == {"1000": (), "12345": ()}
+    one = built(docker, site.wish)
+    exported(running, one.image, tmp_path / "docker.tar")
+    exported(running, "assembled:1", tmp_path / "ours.tar")
+    theirs, ours = tree(tmp_path / "docker.tar"), tree(tmp_path / "ours.tar")
+    assert theirs.keys() ^ ours.keys() == set()
+    differ = {name for name in ours if theirs[name] != ours[name]}
+    # Each installer signs its work, and lists in RECORD what it wrote.
+    assert {name.rpartition("/")[2] for name in differ} <= {"RECORD", "INSTALLER"}
+    assert len(ours) > 5000
+    docker_facts, own_facts = docker.inspect(one.image), docker.inspect("assembled:1")
+    assert docker_facts is not None
+    assert own_facts is not None
+    assert own_facts.environment == docker_facts.environment
+    assert (own_facts.user, own_facts.platform) == (docker_facts.user, docker_facts.platform)
+    assert own_facts.labels == docker_facts.labels
+    started = [
+        running.docker("inspect", "--format", STARTED, each).stdout for each in (TAG, made.tag)
+    ]
+    assert started[0] == started[1]
+
+
+STARTED = "{{json .Config.Entrypoint}} {{json .Config.Cmd}} {{.Config.WorkingDir}}"
+
+
+def exported(running: engines.Daemon, image: str, path: Path) -> None:
+    running.docker("create", "--name", "tree", image)
+    running.docker("export", "--output", str(path), "tree")
+    running.docker("rm", "tree")
 
 
 MOUNTED = re.compile(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlenv.host.sweeping import Swept
+    from mlenv.lock import Lock
 
 
 @click.command(epilog="Example: mlenv clean --days 30")
@@ -46,15 +47,48 @@ def command(
     if folders:
         return _emptied(folders, dry_run=dry_run, as_json=as_json)
     limit = None if everything else days
-    found = sweeping.sweep(disk.cache_folder(), days=limit, really=not dry_run)
+    found = [*sweeping.sweep(disk.cache_folder(), days=limit, really=not dry_run)]
+    if not dry_run:
+        found += _pruned()
     if as_json:
         words.emit(_document(found, dry_run=dry_run))
         return 0
     for each in found:
-        click.echo(f"{words.megabytes(each.bytes):>8}  {each.what} ({each.files} files)")
+        count = f" ({each.files} files)" if each.files else ""
+        click.echo(f"{words.megabytes(each.bytes):>8}  {each.what}{count}")
     total = words.megabytes(sum(each.bytes for each in found))
     words.say(f"{'would free' if dry_run else 'freed'} {total}" if found else "nothing to remove")
     return 0
+
+
+def _pruned() -> list[Swept]:
+    """Remove images of ours that have no name any more, where an engine is here."""
+    from mlenv.errors import HostError  # noqa: PLC0415 (loaded when used)
+    from mlenv.host.engine import find_engine  # noqa: PLC0415
+    from mlenv.host.sweeping import Swept  # noqa: PLC0415
+    from mlenv.image.settings import OWN  # noqa: PLC0415
+
+    try:
+        engine = find_engine()
+    except HostError:
+        return []
+    freed = engine.prune(f"{OWN}artefacts-sha256")
+    what = f"images without a name in {engine.name}"
+    return [Swept(what=what, files=0, bytes=freed)] if freed else []
+
+
+def _unedited(folder: Path, lock: Lock) -> list[str]:
+    """Return the files that mlenv wrote and nobody changed since; name the others."""
+    from mlenv.cli import words  # noqa: PLC0415 (loaded when used)
+    from mlenv.files import sha256  # noqa: PLC0415
+    from mlenv.host import disk  # noqa: PLC0415
+
+    own = {each.path: each.sha256 for each in lock.written}
+    found = disk.read(folder, own)
+    edited = {path for path, text in found.items() if sha256(text) != own[path]}
+    for path in sorted(edited):
+        words.say(f"{folder / path} was edited, and stays")
+    return [path for path in own if path not in edited]
 
 
 def _document(found: Sequence[Swept], *, dry_run: bool) -> dict[str, Any]:
@@ -74,10 +108,8 @@ def _emptied(folders: Sequence[Path], *, dry_run: bool, as_json: bool) -> int:
     from mlenv.host import sweeping  # noqa: PLC0415
     from mlenv.imaging.locked import lock_in  # noqa: PLC0415
 
-    rows = []
-    for each in folders:  # all of them are read before the first is touched
-        written = [one.path for one in lock_in(each).written]
-        rows.append((each, [*written, uv.ANSWER, LOCK_NAME]))
+    # All of them are read before the first is touched.
+    rows = [(each, [*_unedited(each, lock_in(each)), uv.ANSWER, LOCK_NAME]) for each in folders]
     for folder, names in rows:
         if not dry_run:
             sweeping.remove_files(folder, names)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mlenv.cli import options
+from mlenv.errors import MlenvError
 
 
 @click.command(epilog="Example: mlenv image images/cpu --push ghcr.io/me/cpu:1")
@@ -28,7 +29,12 @@ def command(folder: Path, *, offline: bool, as_json: bool, verbose: bool, **aske
     from mlenv.cli import making, words  # noqa: PLC0415 (loaded when used)
 
     run = making.Making(offline=offline, verbose=verbose, **asked)
-    made = run.image(folder)
+    try:
+        made = run.image(folder)
+    except MlenvError as error:
+        if as_json:
+            words.emit(making.failure(folder, error))
+        raise
     if as_json:
         words.emit(making.document(made))
     else:

@@ -12,6 +12,8 @@ from mlenv.cli import opening, words
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mlenv.errors import MlenvError
+    from mlenv.host.engine_port import Network
     from mlenv.imaging.order import Made
 
 _FEW = 12
@@ -32,6 +34,8 @@ class Making:
     oci: bool
     ca_cert: Path | None
     registry_cache: str | None
+    build_args: tuple[str, ...]
+    network: Network | None
     imports: bool
 
     def image(self, folder: Path) -> Made:
@@ -54,6 +58,8 @@ class Making:
             oci=self.oci,
             ca_cert=self.ca_cert,
             cache=self.registry_cache,
+            arguments=dict(_pair(each) for each in self.build_args),
+            network=self.network,
             imports=self.imports,
         )
         with opening.desk(
@@ -69,6 +75,13 @@ class Making:
             return make(found, order, own)
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise click.UsageError(f"--build-arg is NAME=VALUE, and not '{text}'")
+    return name, value
+
+
 def document(made: Made) -> dict[str, Any]:
     """Return an image as JSON has it."""
     found = asdict(made)
@@ -76,11 +89,17 @@ def document(made: Made) -> dict[str, Any]:
     return found
 
 
+def failure(folder: Path, error: MlenvError) -> dict[str, Any]:
+    """Return why there is no image, as JSON has it."""
+    reasons = [words.reason(each) for each in error.reasons]
+    return {"folder": str(folder), "digest": None, "reasons": reasons}
+
+
 def show(made: Made) -> None:
     """Print what came: where it is to stdout, all else to stderr."""
     for note in made.notes:
         words.say(f"note: {note}")
-    words.say(f"{made.name}: {made.route} on {made.base} in {made.seconds:.1f} s")
+    words.say(f"{made.name}: {made.route} on {words.short(made.base)} in {made.seconds:.1f} s")
     _show_layers(made)
     for each in made.proofs:
         told = [one for one in each.imports if one.status == "driver"]

@@ -54,7 +54,7 @@ def imaging(function: Callable[..., int]) -> Callable[..., int]:
 
 IMAGING = (
     *("engine", "push", "output", "tag", "variant", "oci", "ca_cert", "registry_cache"),
-    "imports",
+    *("build_args", "network", "imports"),
 )
 """What those options are called in a command."""
 
@@ -89,6 +89,18 @@ _IMAGING = (
         "--registry-cache",
         metavar="REPOSITORY",
         help="Where an engine looks for the steps of earlier builds, and keeps them.",
+    ),
+    click.option(
+        "--build-arg",
+        "build_args",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="For an engine's build, such as UV_IMAGE=MIRROR/uv:0.13.9; may be given again.",
+    ),
+    click.option(
+        "--network",
+        type=click.Choice(["default", "host"]),
+        help="Of an engine's build.  [default: the host's where an index is on its loopback]",
     ),
     click.option(
         "--imports/--no-imports",

@@ -76,6 +76,20 @@ def _facts(outcome: Outcome) -> str:
     return " (" + ", ".join(words) + ")"
 
 
+def short(reference: str) -> str:
+    """Return an image's name with twelve digits of its digest, for a line of a terminal."""
+    name, mark, digest = reference.partition("@sha256:")
+    return f"{name}{mark}{digest[:12]}"
+
+
+def fitted(text: str, width: int) -> str:
+    """Return ``text`` in ``width`` columns; of a longer one the middle is left out."""
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 4
+    return f"{text[:head]}…{text[len(text) - width + head + 1 :]}"
+
+
 def megabytes(size: int) -> str:
     """Return bytes as a person reads them: ``12 kB``, ``1.2 MB``, ``888 MB``, ``3.00 GB``."""
     if size < 1_000_000:

@@ -131,6 +131,17 @@ def remove(host: str | None, image: str) -> None:
             return
 
 
+def prune(host: str | None, label: str) -> int:
+    """Remove the images that have ``label`` and no name; return the bytes that are free now.
+
+    Raises:
+        HostError: ``engine-failed``.
+    """
+    with _client(host, "remove images without a name") as api:
+        found = api.prune_images(filters={"dangling": True, "label": label})
+        return int(found.get("SpaceReclaimed") or 0)
+
+
 @contextmanager
 def _client(host: str | None, what: str) -> Iterator[Any]:
     import requests  # noqa: PLC0415 (0.1 s)

@@ -133,6 +133,10 @@ class Docker:
         """Take a name, or an image that has none, away."""
         docker_api.remove(self.host, image)
 
+    def prune(self, label: str) -> int:
+        """Remove the images that have ``label`` and no name; return the bytes that are free now."""
+        return docker_api.prune(self.host, label)
+
     def run(self, trial: Trial) -> Finished:
         """Run a program in an image: no network, nothing to write to but /tmp, no rights."""
         name = f"mlenv-{uuid.uuid4().hex[:12]}"

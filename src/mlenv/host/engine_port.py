@@ -177,6 +177,14 @@ class Engine(Protocol):
         """
         ...
 
+    def prune(self, label: str) -> int:
+        """Remove the images that have ``label`` and no name; return the bytes that are free now.
+
+        Raises:
+            HostError: ``engine-failed``.
+        """
+        ...
+
 
 def failed(what: str, cause: str, fix: str) -> HostError:
     """Return the error of an engine that broke off, or would not."""

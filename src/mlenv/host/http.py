@@ -157,8 +157,12 @@ class Web:
         if body is not None:
             body.close()
 
-    def whole(self, url: str, path: Path, sha256: str) -> None:
+    def whole(
+        self, url: str, path: Path, sha256: str, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
         """Write a file to ``path`` in one step, if its SHA-256 is ``sha256``.
+
+        ``progress`` is told of the bytes of each piece; what it raises ends the matter.
 
         Raises:
             outage.AbsentError: ``network-failed``: there is no such file.
@@ -173,7 +177,7 @@ class Web:
             with disk.spoken(beside):
                 file = beside.open("wb")
             with file:
-                return _saved(answer, file, beside)
+                return _saved(answer, file, beside, progress)
 
         try:
             found = self._get(url, {"Accept-Encoding": "identity"}, take)
@@ -213,7 +217,7 @@ class Web:
         with ExitStack() as closing:
             with disk.spoken(folder):
                 body = closing.enter_context(tempfile.TemporaryFile())
-            _saved(answer, body, folder)
+            _saved(answer, body, folder, lambda _: None)
             with self._lock:
                 if url not in self._bodies:
                     self._bodies[url] = body
@@ -269,13 +273,16 @@ def _bounded(url: str, answer: requests.Response, limit: int) -> Iterator[bytes]
     return body.pieces(answer, limit, lambda cause: outage.failed(url, cause))
 
 
-def _saved(answer: requests.Response, file: IO[bytes], path: Path) -> str:
+def _saved(
+    answer: requests.Response, file: IO[bytes], path: Path, progress: Callable[[int], None]
+) -> str:
     """Write the body of ``answer`` to ``file``; return its SHA-256."""
     digest = hashlib.sha256()
     for chunk in _bounded(answer.url, answer, FILE_BYTES):
         digest.update(chunk)
         with disk.spoken(path):
             file.write(chunk)
+        progress(len(chunk))
     with disk.spoken(path):
         file.flush()
     return digest.hexdigest()

@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     """Path in the archive -> its content, or the file that has it."""
 
 
+def check_place(path: Path, *, archive: bool) -> None:
+    """Refuse a place that an archive, or a layout, is not to be written over.
+
+    Raises:
+        HostError: ``disk-failed``.
+    """
+    with disk.spoken(path):
+        if archive:
+            if path.is_dir():
+                raise disk.refused(path, "it is a folder", "name a file that ends in .tar")
+            return
+        if path.exists() and any(path.iterdir()) and not (path / "oci-layout").is_file():
+            raise disk.refused(
+                path, "it holds files that are no image", "name a folder that is not there yet"
+            )
+
+
 def write_archive(path: Path, members: Members) -> None:
     """Write ``members`` to the tar archive ``path``, in one step; the same bytes each time.
 
@@ -59,11 +76,8 @@ def write_layout(folder: Path, members: Members) -> None:
     Raises:
         HostError: ``disk-failed``: also where it holds what is no layout; it is untouched then.
     """
+    check_place(folder, archive=False)
     with disk.spoken(folder):
-        if folder.exists() and any(folder.iterdir()) and not (folder / "oci-layout").is_file():
-            raise disk.refused(
-                folder, "it holds files that are no image", "name a folder that is not there yet"
-            )
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.mlenv-", dir=folder.parent))
         try:

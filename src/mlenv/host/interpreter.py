@@ -87,6 +87,11 @@ def interpreter(
     return _tried((started, "--inhibit-cache", "--library-path", ":".join(places), run))
 
 
+def is_kept(folder: Path) -> bool:
+    """Tell whether an interpreter lies in ``folder``, so that no layer is needed for it."""
+    return _kept(folder) is not None
+
+
 def _program(overlay: Overlay, version: str, image: str) -> str:
     for each in ("usr/local/bin", "usr/bin"):
         found = overlay.file(f"{each}/python{version}")
@@ -128,7 +133,8 @@ def _renamed(work: Path, folder: Path) -> None:
         work.rename(folder)
     except OSError:
         if _kept(folder) is None:  # else another mlenv was there first
-            raise
+            shutil.rmtree(folder)  # what a broken-off `clean` left
+            work.rename(folder)
 
 
 def _wanted(

@@ -4,7 +4,7 @@ Both build from the Dockerfile that Docker builds from, and with ``--timestamp``
 bytes. Their own registries.conf says where images come from. buildah has no sandbox for running:
 a trial there shares the host's network, and its files are its own to write to.
 
-Source: buildah 1.28.2 and podman 4.3.1, run on 2026-11-22.
+Source: buildah 1.28.2, run on 2026-11-22; podman is built on it, and has not been run.
 """
 
 from __future__ import annotations
@@ -19,17 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlenv.host import disk, process, tools
-from mlenv.host.engine_port import (
-    ImageFacts,
-    ImageLayer,
-    Made,
-    Order,
-    Trial,
-    checked,
-    failed,
-    layers,
-    variables,
-)
+from mlenv.host import engine_port as port
+from mlenv.host.engine_port import ImageFacts, ImageLayer, Made, Order, Trial, checked, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,6 +134,13 @@ class Buildah:
         if "not known" not in done.stderr:
             checked(done, f"remove {image}")
 
+    def prune(self, label: str) -> int:
+        """Remove the images that have ``label`` and no name; their bytes are not told."""
+        words = ("images", "--quiet", "--filter", "dangling=true", "--filter", f"label={label}")
+        for each in self._asked(*words).stdout.split():
+            self.remove(each)
+        return 0
+
     def _asked(
         self, *words: str, seconds: float = _ASK_SECONDS, text: str | None = None
     ) -> Finished:
@@ -196,8 +194,8 @@ class Podman(Buildah):
             image=found["Id"],
             size=found["Size"],
             platform=f"{found['Os']}/{found['Architecture']}",
-            layers=layers(found["RootFS"]["Layers"], steps[::-1]),
-            environment=variables(config.get("Env")),
+            layers=port.layers(found["RootFS"]["Layers"], steps[::-1]),
+            environment=port.variables(config.get("Env")),
             labels=found.get("Labels") or {},
             user=found.get("User") or "",
             history=tuple(text for text, _ in steps[::-1]),
@@ -286,7 +284,7 @@ def _facts(image: str, document: Any, *, size: int) -> ImageFacts:  # noqa: ANN4
             ImageLayer(diff_id=each, size=None, made_by=text)
             for each, text in zip(diff_ids, made, strict=True)
         ),
-        environment=variables(config.get("Env")),
+        environment=port.variables(config.get("Env")),
         labels=config.get("Labels") or {},
         user=config.get("User") or "",
         history=tuple(history),

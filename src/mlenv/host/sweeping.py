@@ -28,6 +28,8 @@ KINDS = {
     "catalog/wheels": "parts of wheels that a refresh read",
 }
 """Folder of the cache -> what lies there. The refreshed facts are none of it: they stay."""
+_SETTLED_SECONDS = 3600.0
+"""A file that is not whole was left by a killed program, if nobody wrote to it for so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,8 @@ def remove_files(folder: Path, names: Iterable[str]) -> int:
             path = folder / name
             if ".." in Path(name).parts or Path(name).is_absolute():
                 continue
+            if path.parent.resolve() != folder.resolve() / Path(name).parent:
+                continue  # a link of the user's leads out of the folder
             with suppress(FileNotFoundError):
                 path.unlink()
                 removed += 1
@@ -95,7 +99,12 @@ def _things(folder: Path, name: str) -> Iterator[Path]:
         yield from folder.iterdir()
         return
     for place, _, files in os.walk(folder):
-        yield from (Path(place, each) for each in files)
+        yield from (path for each in files if not _being_written(path := Path(place, each)))
+
+
+def _being_written(path: Path) -> bool:
+    """Tell whether another mlenv may be at it: what is not whole yet has a name with a dot."""
+    return path.name.startswith(".") and _used(path) > time.time() - _SETTLED_SECONDS
 
 
 def _used(path: Path) -> float:

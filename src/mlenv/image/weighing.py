@@ -31,7 +31,7 @@ _LEAVING: tuple[tuple[str, str, re.Pattern[str]], ...] = (
     ("tests", "the packages' own tests", re.compile(r"(^|/)tests?/")),
     (
         "headers",
-        "needed where something is compiled in the image (torch.compile, Triton, nvcc)",
+        "needed to compile in the image (torch.compile, Triton, nvcc)",
         re.compile(r"\.(h|hpp|hxx|cuh|inl|inc)$"),
     ),
     ("debug information", "only a debugger reads it", re.compile(r"\.(debug|dbg|pdb)$")),

@@ -7,46 +7,27 @@ compile; nothing of a wheel is. Debian packages, compilers and source packages n
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlenv.files import digest
-from mlenv.host import tools
 from mlenv.host.bytecode import Bytecode
 from mlenv.host.manifests import digest_of
 from mlenv.host.rootfs import unusable
-from mlenv.host.unpacking import unpack
 from mlenv.host.venv import skeleton
 from mlenv.image.manifest import Added, image_config, image_manifest, needs_oci
 from mlenv.image.pieces import BUILDER, needs_engine, pieces
 from mlenv.image.settings import HOME, OWNER, PASSWD, settings
+from mlenv.imaging.layering import How, layers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mlenv.host.blobs import Blobs, Layer, LayerWriter
     from mlenv.image.pieces import Piece
     from mlenv.image.recipe import Recipe
-    from mlenv.imaging.fetching import Wheels
     from mlenv.imaging.ground import Ground
+    from mlenv.imaging.layering import Bench
     from mlenv.lock import Lock
-
-THREADS = 4
-"""Pieces at a time: two compress on a small machine while two are fetched."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """What an assembly works with."""
-
-    wheels: Wheels
-    """Fetches what is not in the store yet."""
-    blobs: Blobs
-    """The store."""
-    say: Callable[[str], None]
-    """Shows one line of progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +98,7 @@ def assemble(  # noqa: PLR0913 (what is made, and of what)
         ImageError: ``bytecode-failed``.
     """
     check(recipe)
-    tag = "t" if lock.target.python.endswith("t") else ""
-    found = pieces(
-        lock,
-        variant=variant,
-        python_full=ground.version + tag,
-        bytecode=ground.compiler is not None,
-    )
+    found = _pieces(lock, ground, variant)
     first = _first(lock, ground, bench.blobs)
     with ExitStack() as stack:
         compiled = None
@@ -131,7 +106,8 @@ def assemble(  # noqa: PLR0913 (what is made, and of what)
             compiled = stack.enter_context(
                 Bytecode(python=ground.version, argv=tuple(ground.compiler))
             )
-        layers = _layers(found, lock.target.python, compiled, bench)
+        how = How(python_full=_full(lock, ground), bytecode=compiled)
+        layers = layers_of(found, lock.target.python, how, bench)
     parts = (first, *(Part(text=p.text, layer=each, new=new) for p, each, new in layers))
     config, manifest = _documents(lock, recipe, ground, parts, variant=variant, docker=docker)
     return Assembled(
@@ -172,6 +148,29 @@ def _documents(  # noqa: PLR0913 (what they tell)
     return config, manifest
 
 
+def missing_bytes(lock: Lock, ground: Ground, blobs: Blobs, *, variant: str) -> int:
+    """Return the bytes of the wheels whose layers are not in the store.
+
+    Raises:
+        UsageError: ``needs-engine``.
+    """
+    found = (each for each in _pieces(lock, ground, variant) if blobs.layer(each.key) is None)
+    return -sum(map(_weight, found))
+
+
+def _pieces(lock: Lock, ground: Ground, variant: str) -> tuple[Piece, ...]:
+    return pieces(
+        lock,
+        variant=variant,
+        python_full=_full(lock, ground),
+        bytecode=ground.compiler is not None,
+    )
+
+
+def _full(lock: Lock, ground: Ground) -> str:
+    return ground.version + ("t" if lock.target.python.endswith("t") else "")
+
+
 def _first(lock: Lock, ground: Ground, blobs: Blobs) -> Part:
     """Return the layer below all wheels: the user, a home and the empty environment."""
     passwd = ground.facts.passwd or ""
@@ -189,37 +188,6 @@ def _first(lock: Lock, ground: Ground, blobs: Blobs) -> Part:
     new = blobs.layer(key) is None
     layer = blobs.keep(key, write)
     return Part(text="mlenv: the user and an empty environment", layer=layer, new=new)
-
-
-def _layers(
-    found: tuple[Piece, ...], python: str, bytecode: Bytecode | None, bench: Bench
-) -> list[tuple[Piece, Layer, bool]]:
-    """Return each piece with its layer, and whether that is new; the heaviest is begun first."""
-    blobs = bench.blobs
-    known = {each.key: layer for each in found if (layer := blobs.layer(each.key)) is not None}
-    missing = sorted((each for each in found if each.key not in known), key=_weight)
-
-    def make(piece: Piece) -> Layer:
-        with tools.scratch() as folder:
-            paths = [bench.wheels.fetch(each, folder) for each in piece.packages]
-
-            def write(writer: LayerWriter) -> None:
-                for path in paths:
-                    unpack(path, writer, python=python, bytecode=bytecode)
-
-            return blobs.keep(piece.key, write)
-
-    made: dict[str, Layer] = {}
-    with ThreadPoolExecutor(THREADS) as pool:
-        running = {pool.submit(make, each): each for each in missing}
-        try:
-            for number, done in enumerate(as_completed(running), start=1):
-                piece = running[done]
-                made[piece.key] = done.result()
-                bench.say(f"layer {number} of {len(missing)}: {piece.name}")
-        finally:  # what has not begun need not, where one has failed
-            pool.shutdown(wait=False, cancel_futures=True)
-    return [(each, known.get(each.key) or made[each.key], each.key in made) for each in found]
 
 
 def _weight(piece: Piece) -> int:

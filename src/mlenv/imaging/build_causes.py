@@ -98,7 +98,8 @@ _ROWS = (
     _Row(
         r"failed to do request: Head|failed to resolve source metadata|initializing source docker://",
         "an image that this one is made from cannot be read: {0}",
-        "see that its registry can be reached, or name a mirror of it to the engine",
+        "see that its registry can be reached, or name another place that has it: "
+        "`--build-arg UV_IMAGE=...` or `BASE_IMAGE=...`",
     ),
     _Row(
         r"no such host|dns error|[Tt]emporary failure (?:in name resolution|resolving)"

@@ -6,13 +6,14 @@ A tag is written when everything that it leads to is there.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlenv.host import disk, tools
 from mlenv.host.manifests import Descriptor, digest_of
 from mlenv.image.manifest import archive_index, blob_path, image_manifest
+from mlenv.imaging.crew import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,20 +60,19 @@ def push(
         if registry.has(target, each.digest):
             return 0
         base = image.ground.reference
-        return registry.upload(target, each, yard.layers.path(base, each), mount_from=base)
+        path = yard.layers.path(base, each)
+        return registry.upload(target, each, path, mount_from=base, progress=crew.go_on)
 
     def ours(each: Descriptor) -> int:
-        sent = registry.upload(target, each, yard.blobs.path(each.digest))
+        path = yard.blobs.path(each.digest)
+        sent = registry.upload(target, each, path, progress=crew.go_on)
         say(f"pushed {each.digest[7:19]}")
         return sent
 
-    with ThreadPoolExecutor(UPLOADS) as pool:
-        waiting = [pool.submit(below, each) for each in every[:count]]
-        waiting += [pool.submit(ours, each) for each in sorted(every[count:], key=_weight)]
-        try:
-            sent = sum(each.result() for each in waiting)
-        finally:  # what has not begun need not, where one has failed
-            pool.shutdown(wait=False, cancel_futures=True)
+    with Crew(UPLOADS) as crew:
+        waiting = [crew.submit(partial(below, each)) for each in every[:count]]
+        waiting += [crew.submit(partial(ours, each)) for each in sorted(every[count:], key=_weight)]
+        sent = sum(each.result() for each in waiting)
     with tools.scratch() as folder:
         disk.write(folder / "config", image.config, durable=False)
         sent += registry.upload(target, _descriptor(manifest["config"]), folder / "config")

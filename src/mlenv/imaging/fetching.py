@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from mlenv import simple
 from mlenv.host import outage
 from mlenv.layers import DEFAULT_INDEX
-from mlenv.solve.index import default_index
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mlenv.host.http import Web
@@ -44,8 +43,12 @@ class Wheels:
         self._name = name
         self._lock = threading.Lock()
 
-    def fetch(self, package: Package, folder: Path) -> Path:
+    def fetch(
+        self, package: Package, folder: Path, progress: Callable[[int], None] = lambda _: None
+    ) -> Path:
         """Write the wheel of ``package`` into ``folder``; return its path.
+
+        What ``progress`` raises, told of each piece's bytes, ends it.
 
         Raises:
             HostError: ``network-off``, ``network-failed``, ``hash-differs``, ``disk-failed``.
@@ -56,12 +59,12 @@ class Wheels:
         known = self._urls.get(package.sha256)
         if known is not None:
             try:
-                self._web.whole(known, path, package.sha256)
+                self._web.whole(known, path, package.sha256, progress)
             except outage.AbsentError:  # a mirror that is gone: the index knows another
                 pass
             else:
                 return path
-        self._web.whole(self._listed(package), path, package.sha256)
+        self._web.whole(self._listed(package), path, package.sha256, progress)
         return path
 
     def _listed(self, package: Package) -> str:
@@ -83,5 +86,7 @@ class Wheels:
     def _index(self, alias: str) -> str:
         with self._lock:
             if alias == DEFAULT_INDEX and alias not in self._indexes:
+                from mlenv.solve.index import default_index  # noqa: PLC0415 (0.1 s, and rare)
+
                 self._indexes[alias] = default_index()
             return self._indexes[alias]

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlenv.host import rootfs, tools
-from mlenv.host.interpreter import interpreter
+from mlenv.host.interpreter import interpreter, is_kept
 from mlenv.host.rootfs import unusable
 from mlenv.host.this import said
 from mlenv.image.manifest import triggers
+from mlenv.imaging.base_documents import documents
 from mlenv.machine import Glibc
 from mlenv.reference import parse_reference
 
@@ -83,10 +84,9 @@ def ground(lock: Lock, registry: Registry, layers: Layers, cache: Path) -> Groun
     reference = parse_reference(name)
     if lock.base.digest:
         reference = reference.pinned(lock.base.digest)
-    resolved = registry.resolve(reference, platform)
-    reference = reference.pinned(resolved.manifest_digest)
-    manifest = registry.manifest(reference, platform)
-    config = registry.blob(reference, manifest.config)
+    found_there = documents(reference, platform, registry, cache)
+    manifest, config = found_there.manifest, found_there.config
+    reference = reference.pinned(manifest.digest)
     if triggers(config):
         raise unusable(name, "it has ONBUILD triggers, which only an engine runs", "give --engine")
 
@@ -97,15 +97,15 @@ def ground(lock: Lock, registry: Registry, layers: Layers, cache: Path) -> Groun
     python, version = _python(lock, facts, name)
     _check_glibc(lock, facts, name)
     place = cache / "interpreters" / manifest.digest.removeprefix("sha256:") / lock.target.python
-    kept = () if place.is_dir() else tuple(fetched())
-    found = interpreter(kept, lock.target.python, place, image=name)
+    layers_of = () if is_kept(place) else tuple(fetched())
+    found = interpreter(layers_of, lock.target.python, place, image=name)
     version = version or found.version
     if version is None:
         raise unusable(name, f"nothing says which release its Python {lock.target.python} is")
     compiler = found.argv if found.version == version else _like(version)
     return Ground(
         reference=reference,
-        named=resolved.digest,
+        named=found_there.named,
         manifest=manifest,
         config=config,
         facts=facts,

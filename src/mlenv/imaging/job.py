@@ -6,16 +6,17 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from mlenv.errors import Reason, UsageError
+from mlenv.errors import HostError, Reason, UsageError
 from mlenv.host import image_archive, tools
 from mlenv.host.blobs import Blobs
 from mlenv.host.engine import find_engine
 from mlenv.host.registry import Registry
 from mlenv.host.room import check_room
 from mlenv.image.pieces import needs_engine, pieces
-from mlenv.imaging import assembly, delivery, engine_build, proof, records
+from mlenv.imaging import assembly, delivery, records
 from mlenv.imaging.fetching import Wheels
 from mlenv.imaging.ground import Layers, ground
+from mlenv.imaging.layering import Bench
 from mlenv.imaging.order import NO_ENGINE, Made, Weight
 from mlenv.reference import parse_reference
 
@@ -40,6 +41,7 @@ def make(found: Locked, order: Order, desk: Desk) -> Made:
         ImageError: ``image-failed``, ``import-failed``, ``base-unusable``.
     """
     target = _target(order.push)
+    _check_tag(order.tag)
     how = _assembled if _assembles(found, order) else _engine_built
     made = how(found, order, desk, target)
     records.remember(desk.cache, made, order.variant)
@@ -56,6 +58,17 @@ def _target(push: str | None) -> Reference | None:
     if found.digest:
         raise _usage(f"`--push {push}` names a digest", "what is pushed has its own digest")
     return found
+
+
+def _check_tag(tag: str | None) -> None:
+    try:
+        found = parse_reference(tag) if tag is not None else None
+    except ValueError as error:
+        raise _usage(
+            f"`--tag {tag}` names no image", str(error), "write it like `train:1`"
+        ) from error
+    if found and found.digest:
+        raise _usage(f"`--tag {tag}` names a digest", "an engine gives it", "write `train:1`")
 
 
 def _usage(what: str, cause: str, fix: str = "write it like `ghcr.io/me/train:1`") -> UsageError:
@@ -86,22 +99,22 @@ def _assembles(found: Locked, order: Order) -> bool:
 
 def _assembled(found: Locked, order: Order, desk: Desk, target: Reference | None) -> Made:
     begun = time.monotonic()
-    # Before the work: where it shall go must be there.
     engine = _loader(order)
-    folder = desk.cache / "images"
-    check_room(folder, _growth(found), f"the layers of {found.lock.title}")
     with ExitStack() as stack:
         registry = stack.enter_context(Registry.from_environment(offline=desk.offline))
-        blobs = Blobs(folder)
+        blobs = Blobs(desk.cache / "images")
         yard = delivery.Yard(blobs=blobs, layers=Layers(registry, blobs, lambda _: None))
         desk.say("reading the base image")
         below = ground(found.lock, registry, yard.layers, desk.cache)
+        missing = assembly.missing_bytes(found.lock, below, blobs, variant=order.variant)
+        growth = _growth(found, missing, archived=bool(order.output or engine))
+        check_room(desk.cache / "images", growth, f"the layers of {found.lock.title}")
         wheels = Wheels(desk.web, urls=found.urls, indexes=found.indexes, name=found.lock.name)
         image = assembly.assemble(
             found.lock,
             found.recipe,
             below,
-            assembly.Bench(wheels=wheels, blobs=blobs, say=desk.say),
+            Bench(wheels=wheels, blobs=blobs, say=desk.say),
             variant=order.variant,
             docker=not order.oci,
         )
@@ -145,9 +158,19 @@ def _weight(part: assembly.Part) -> Weight:
 
 def _loader(order: Order) -> Engine | None:
     """Return the engine that the image is loaded into; None where it goes elsewhere only."""
+    # Before the work: where it shall go must be there.
+    if order.output is not None:
+        image_archive.check_place(order.output, archive=_is_archive(order.output))
     if order.tag is None and (order.push or order.output):
         return None
-    return find_engine()
+    try:
+        return find_engine()
+    except HostError as error:
+        raise _usage(
+            "the image has nowhere to go",
+            f"no engine is here to load it into: {error.reasons[0].cause}",
+            "give `--push REF` or `--output FILE.tar`, or start an engine",
+        ) from error
 
 
 def _tag(found: Locked, order: Order) -> str:
@@ -159,11 +182,15 @@ def _tag(found: Locked, order: Order) -> str:
     return f"{name}:{'-'.join(suffix) or 'latest'}"
 
 
+def _is_archive(output: Path) -> bool:
+    return output.suffix == ".tar"
+
+
 def _written(image: Assembled, order: Order, yard: delivery.Yard, tag: str) -> Path | None:
     if order.output is None:
         return None
     members = delivery.members(image, yard, tags=(tag,))
-    if order.output.suffix == ".tar":
+    if _is_archive(order.output):
         image_archive.write_archive(order.output, members)
     else:
         image_archive.write_layout(order.output, members)
@@ -183,6 +210,8 @@ def _proofs(
 ) -> tuple[Proof, ...]:
     if not order.imports or engine.name == "buildah":
         return ()
+    from mlenv.imaging import proof  # noqa: PLC0415 (an engine is needed for it)
+
     desk.say("importing every package in it")
     return proof.prove(engine, image, proof.locked(found.lock, order.variant))
 
@@ -194,6 +223,8 @@ def _engine_built(found: Locked, order: Order, desk: Desk, target: Reference | N
             "this image is built by an engine, which keeps it",
             "leave `--output` out, and save it with the engine (`docker save`)",
         )
+    from mlenv.imaging import engine_build  # noqa: PLC0415 (0.2 s that an assembly need not pay)
+
     begun = time.monotonic()
     engine = find_engine(order.engine)
     tag = _tag(found, order)
@@ -204,6 +235,8 @@ def _engine_built(found: Locked, order: Order, desk: Desk, target: Reference | N
         tags=(tag, *((str(target),) if target else ())),
         ca_cert=order.ca_cert,
         indexes=found.indexes,
+        arguments=order.arguments,
+        network=order.network,
         cache=order.cache,
     )
     built = engine_build.build(
@@ -231,9 +264,9 @@ def _engine_built(found: Locked, order: Order, desk: Desk, target: Reference | N
     )
 
 
-def _growth(found: Locked) -> int:
-    """Return the most bytes that are needed for a while.
+def _growth(found: Locked, missing: int, *, archived: bool) -> int:
+    """Return the most bytes that are needed for a while, where ``missing`` of wheels have no layer.
 
     Wheels, layers and an archive of them lie side by side, each about as large as the wheels.
     """
-    return 3 * sum(each.size for each in found.lock.package)
+    return 2 * missing + archived * sum(each.size for each in found.lock.package)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from mlenv.host.engine_port import Network
     from mlenv.host.http import Web
     from mlenv.imaging.proof import Proof
 
@@ -35,6 +36,10 @@ class Order:
     ca_cert: Path | None = None
     cache: str | None = None
     """A repository for the steps of an engine's builds."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """Of an engine's build, such as UV_IMAGE where a mirror has it."""
+    network: Network | None = None
+    """Of an engine's build; None: the host's where an index is on its loopback."""
     imports: bool = True
     """Whether every package is imported in it, where an engine holds it."""
 
