@@ -121,6 +121,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "needs-engine": (Exit.USAGE, "the image holds what only a container engine can build"),
     "not-locked": (Exit.USAGE, "a folder holds no lock with the recipe of an image"),
     "image-order": (Exit.USAGE, "an image cannot be made or brought where it was asked to"),
+    "verify-order": (Exit.USAGE, "what is to be verified is not there, or not in that way"),
     "usage": (Exit.USAGE, "the command line is wrong"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack
@@ -163,11 +164,15 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "disk-full": (Exit.BROKEN, "a disk has too little room for what is to come"),
     "catalog-damaged": (Exit.BROKEN, "the refreshed facts in the cache are not what was written"),
     "folder-busy": (Exit.BROKEN, "another mlenv is writing to the same folder"),
+    "runner-failed": (Exit.BROKEN, "the probe could not be run, and nothing came back"),
+    "scheduler-failed": (Exit.BROKEN, "SLURM does not take a job, or does not answer"),
+    "report-unusable": (Exit.BROKEN, "what a probe sent back does not answer what was asked"),
     "interrupted": (Exit.INTERRUPTED, "the user, or the system, stopped mlenv"),
     # the image could not be built
     "bytecode-failed": (Exit.IMAGE, "the image's interpreter cannot compile a wheel's modules"),
     "image-failed": (Exit.IMAGE, "a step of the image's build failed"),
     "import-failed": (Exit.IMAGE, "a locked package cannot be imported in the image"),
+    "image-differs": (Exit.IMAGE, "what is in the image is not what the lock says"),
     "base-unusable": (Exit.IMAGE, "the base image is damaged, or of another platform or Python"),
     "recipe-unsafe": (Exit.IMAGE, "the recipe breaks a rule that mlenv's own must keep"),
     # differences

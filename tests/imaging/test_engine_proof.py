@@ -198,6 +198,9 @@ class Answering:
         status, stdout, stderr = self.answer(trial)
         return Finished(argv=trial.argv, status=status, stdout=stdout, stderr=stderr)
 
+    def prune(self, label: str) -> int:
+        raise NotImplementedError
+
     def build(self, order: Order, line: Callable[[str], None]) -> Made:
         raise NotImplementedError
 

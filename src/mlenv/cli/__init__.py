@@ -25,6 +25,7 @@ _SHORT = {
     "lock": "Solve specs and write their locks.",
     "build": "Lock a spec and write its image recipe.",
     "image": "Make the image of a locked folder.",
+    "verify": "Prove that an environment is as locked, and runs.",
     "update": "Move a lock, or only its base image.",
     "diff": "Say what moved between two locks.",
     "doctor": "Say what this machine can run, and how to mend it.",
@@ -97,6 +98,10 @@ def _loaded(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a comma
             from mlenv.cli.update import command as update  # noqa: PLC0415
 
             return update
+        case "verify":
+            from mlenv.cli.verify import command as verify  # noqa: PLC0415
+
+            return verify
         case _:
             return _beside(name)
 

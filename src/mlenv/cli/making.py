@@ -71,8 +71,18 @@ class Making:
                 offline=self.offline,
                 say=desk.say,
                 tell=desk.tell,
+                prove=lambda name, image: self._proven(folder, name, image),
             )
             return make(found, order, own)
+
+    def _proven(self, folder: Path, engine: str, image: str) -> None:
+        """Hold what is in an image against the lock of the folder."""
+        from mlenv.host.sandbox import find_sandbox  # noqa: PLC0415 (loaded when used)
+        from mlenv.runners.container import Container  # noqa: PLC0415
+        from mlenv.verify.image import prove_static  # noqa: PLC0415
+
+        inside = Container(sandbox=find_sandbox(engine), image=image)
+        prove_static(folder, inside, self.variant)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -105,6 +115,8 @@ def show(made: Made) -> None:
         told = [one for one in each.imports if one.status == "driver"]
         more = f" ({len(told)} of them want a GPU's driver)" if told else ""
         words.say(f"imported as user {each.user}: {len(each.imports)} packages{more}")
+    if made.proofs:
+        words.say("verified without a GPU: what is in it is as locked (`mlenv verify` does more)")
     if not made.proofs:
         words.say("not proven: no package was imported in it")
     if made.sent is not None:

@@ -15,7 +15,7 @@ from mlenv.errors import Reason, UsageError
 from mlenv.host import disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from rich.status import Status
@@ -128,6 +128,13 @@ def pinning(*, offline: bool) -> Iterator[Pinner]:
 
     with room.from_environment(offline=offline, engine=engine) as found:
         yield found
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Yield what shows one line of progress, on a terminal, where work takes a while."""
+    with _Progress() as shown:
+        yield shown.say
 
 
 def _silent(text: str) -> None:

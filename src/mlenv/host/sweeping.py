@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _DAY_SECONDS = 86400.0
+_WHOLE = ("interpreters", "verify")
+"""Kinds of which each folder goes or stays as one."""
 
 KINDS = {
     "images": "layers of images",
     "interpreters": "Pythons of base images",
     "rootfs": "facts of base images",
+    "verify": "environments that were verified",
     "wheels": "directories of wheels",
     "sources": "what building a source package showed",
     "catalog/pages": "pages of a refresh that was stopped",
@@ -95,7 +98,7 @@ def _things(folder: Path, name: str) -> Iterator[Path]:
     """Yield what goes or stays as one: a file, or a whole interpreter."""
     if not folder.is_dir():
         return
-    if name == "interpreters":
+    if name in _WHOLE:
         yield from folder.iterdir()
         return
     for place, _, files in os.walk(folder):

@@ -37,12 +37,12 @@ def python() -> str:
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    """Yield an empty folder that is gone afterwards.
+def scratch(within: Path | None = None) -> Iterator[Path]:
+    """Yield an empty folder that is gone afterwards; ``within``: in this one, by a name of ours.
 
     Raises:
         HostError: ``disk-failed``.
     """
-    parent = Path(tempfile.gettempdir())
-    with disk.spoken(parent), tempfile.TemporaryDirectory(prefix="mlenv-") as folder:
+    parent = within or Path(tempfile.gettempdir())
+    with disk.spoken(parent), tempfile.TemporaryDirectory(prefix="mlenv-", dir=parent) as folder:
         yield Path(folder)

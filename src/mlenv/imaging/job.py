@@ -213,7 +213,11 @@ def _proofs(
     from mlenv.imaging import proof  # noqa: PLC0415 (an engine is needed for it)
 
     desk.say("importing every package in it")
-    return proof.prove(engine, image, proof.locked(found.lock, order.variant))
+    proofs = proof.prove(engine, image, proof.locked(found.lock, order.variant))
+    if desk.prove is not None:
+        desk.say("holding what is in it against the lock")
+        desk.prove(engine.name, image)
+    return proofs
 
 
 def _engine_built(found: Locked, order: Order, desk: Desk, target: Reference | None) -> Made:

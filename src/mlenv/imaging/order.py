@@ -55,6 +55,8 @@ class Desk:
     """Shows one line of progress."""
     tell: Callable[[str], None]
     """Shows an engine's own words, under ``--verbose``."""
+    prove: Callable[[str, str], object] | None = None
+    """Looks at an image once its imports went well: the name of the engine, the image there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,124 @@
+"""A locked folder as a venv in the cache: by uv, from hashes, and made once for each lock.
+
+A venv that is there is used again, since the first probes hold every file of it against the lock.
+Nothing is solved here, and nothing is written into the folder.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING
+
+from mlenv.backends import uv as backend
+from mlenv.files import digest
+from mlenv.host import disk, process, tools
+from mlenv.layers import DEFAULT_INDEX, DEV, SOURCE, slices
+from mlenv.report.runner import runner_failed
+from mlenv.solve.asking import passes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from mlenv.lock import Lock
+
+_SECONDS = 3600.0
+_DONE = "mlenv-verify.done"
+_DOING = {"venv": "make an environment: a Python of the lock's version is not here, nor fetched"}
+_MARK = re.compile(r"^\W*((error|cause|[Cc]aused by):)?")
+
+
+def synced(
+    lock: Lock, folder: Path, cache: Path, *, variant: str, say: Callable[[str], None]
+) -> str:
+    """Return the interpreter of a venv that holds what ``lock`` says.
+
+    Args:
+        lock: what it holds.
+        folder: where the lock lies, with uv.lock or ``layers/``.
+        cache: where the venv goes.
+        variant: ``runtime`` or ``dev``.
+        say: shows one line of progress.
+
+    Raises:
+        HostError: ``runner-failed``: uv could not install it; ``tool-missing``, ``tool-timeout``,
+            ``disk-failed``.
+    """
+    key = digest([lock.artefacts_sha256, lock.target.python, lock.target.platform, variant])
+    venv = cache / "verify" / key[:24]
+    python = venv / "bin" / "python"
+    if (venv / _DONE).is_file() and python.exists():
+        return str(python)
+    say(f"installing {lock.title}: {len(lock.package)} packages")
+    with tools.scratch() as scratch:
+        made = disk.read(folder, [backend.PROJECT, backend.ANSWER])
+        _uv(["venv", "--clear", "--python", lock.target.python, str(venv)], scratch, {})
+        if backend.ANSWER in made:
+            _from_answer(lock, made, venv, scratch, variant=variant)
+        else:
+            indexes = _indexes(made.get(backend.PROJECT, ""))
+            _from_layers(lock, indexes, venv, scratch, variant=variant)
+    disk.write(venv / _DONE, lock.title + "\n", durable=False)
+    return str(python)
+
+
+def _from_answer(
+    lock: Lock, made: Mapping[str, str], venv: Path, scratch: Path, *, variant: str
+) -> None:
+    for name, text in made.items():
+        disk.write(scratch / name, text, durable=False)
+    words = ["sync", "--locked", "--no-install-project", "--python", lock.target.python]
+    words += ["--all-groups" if variant == "dev" else "--no-default-groups"]
+    _uv(words, scratch, {"UV_PROJECT_ENVIRONMENT": str(venv)})
+
+
+def _from_layers(
+    lock: Lock, indexes: Mapping[str, str], venv: Path, scratch: Path, *, variant: str
+) -> None:
+    for number, each in enumerate(slices(lock.package)):
+        if variant != "dev" and each.layer in DEV:
+            continue
+        path = scratch / f"{number}.txt"
+        disk.write(path, each.file.text, durable=False)
+        words = ["pip", "install", "--python", str(venv), "--no-deps", "--require-hashes"]
+        words += [] if each.layer in SOURCE else ["--only-binary", ":all:"]
+        if each.index != DEFAULT_INDEX:
+            words += ["--default-index", _url(each.index, indexes)]
+        _uv([*words, "-r", str(path)], scratch, {})
+
+
+def _url(alias: str, indexes: Mapping[str, str]) -> str:
+    if alias in indexes:
+        return indexes[alias]
+    raise runner_failed(
+        f"the index `{alias}` of the lock is not known here",
+        f"{backend.PROJECT} does not name it",
+        "run `mlenv build` on the spec again, and verify the folder that it writes",
+    )
+
+
+def _indexes(project: str) -> dict[str, str]:
+    try:
+        rows = tomllib.loads(project).get("tool", {}).get("uv", {}).get("index", ())
+        return {str(row["name"]): str(row["url"]) for row in rows}
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _uv(words: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
+    done = process.run(
+        [tools.uv(), "--no-progress", *words],
+        cwd=cwd,
+        seconds=_SECONDS,
+        env=environment,
+        inherit=passes,
+    )
+    if done.status:
+        said = [_MARK.sub("", each).strip() for each in done.stderr.splitlines()]
+        raise runner_failed(
+            f"uv could not {_DOING.get(words[0], 'install the environment')}",
+            "; ".join([*dict.fromkeys(filter(None, said))][-3:]) or f"status {done.status}",
+            "see that this machine is of the lock's platform, and has its Python; or name an "
+            "environment of your own with --python",
+        )
