@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -145,3 +147,17 @@ def _unreachable() -> str:
     except requests.RequestException as error:
         return f"the default index cannot be reached: {type(error).__name__}"
     return "" if status < 500 else f"the default index answers {status}"
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End what a runner's test leaves running when its daemon or container is killed."""
+    yield
+    place = request.node.funcargs.get("tmp_path")
+    if "runners" not in request.path.parts or place is None:
+        return
+    own = str(place).encode()
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # ended meanwhile
+            if own in each.read_bytes() and int(each.parent.name) != os.getpid():
+                os.kill(int(each.parent.name), signal.SIGKILL)

@@ -24,6 +24,9 @@ TAIL = 6000
 """Bytes of each stream that are kept."""
 FLOOD = 1 << 24
 """A file of output is emptied when it gets longer than this."""
+_FROM_OUTSIDE = (signal.SIGTERM, signal.SIGKILL)
+_GRACE = 0.7
+"""Seconds between the kill of a job's processes, one after the other."""
 _DYING = 10.0
 _SWEEPING = 2.0
 _SUBREAPER = 36
@@ -99,8 +102,21 @@ def drive(
         _signal_group(child.pid)
         unkillable = not _is_dead(child.pid, _DYING)
         status = 0 if unkillable else child.wait()
+        if why == "itself" and -status in _FROM_OUTSIDE and _asked_soon(ending):
+            why = "interrupted"
         left = _swept({child.pid} if unkillable else set())
         return Ended(why, status, unkillable, left, _tail(out, tails), _tail(errors, tails))
+
+
+def _asked_soon(ending: Ending) -> bool:
+    """Tell whether whoever killed the child ends the run too: a scheduler kills the child first.
+
+    If it is this process that is killed meanwhile, nothing wrong is said of the probe.
+    """
+    until = time.monotonic() + _GRACE
+    while not ending.asked and time.monotonic() < until:
+        time.sleep(0.02)
+    return ending.asked
 
 
 def signal_name(number: int) -> str:
