@@ -111,13 +111,14 @@ def _changed(libraries: dict[str, list[Owned]], *, by_size: bool) -> list[str]:
 def needed(_given: Given) -> dict[str, Any]:
     """Look for each NEEDED of each library, without loading one.
 
-    Only what an extension module needs is demanded: wheels bring plug-ins for libraries that
-    most machines do not have.
+    Only what an extension module needs is demanded, and of a package with several not what one of
+    them alone needs: wheels bring plug-ins for libraries that most machines do not have.
 
     Raises:
         Fail: ``missing-needed``.
     """
-    here = {path: shared_object.read(path) for path in owners.libraries() if _readable(path)}
+    whose = owners.libraries()
+    here = {path: shared_object.read(path) for path in whose if _readable(path)}
     wants = {path: found for path, found in here.items() if found is not None}
     files: dict[str, str] = {}
     for path, found in wants.items():
@@ -130,6 +131,7 @@ def needed(_given: Given) -> dict[str, Any]:
     }
     missing = {path: names for path, names in missing.items() if names}
     demanded = _demanded(wants, files)
+    demanded -= _plug_ins(missing, wants, {path: found[0].name for path, found in whose.items()})
     facts = {
         "libraries": len(wants),
         "optional": {path: names for path, names in missing.items() if path not in demanded},
@@ -156,6 +158,26 @@ def _demanded(wants: dict[str, shared_object.Wants], files: dict[str, str]) -> s
             seen.add(path)
             todo += [files[name] for name in wants[path].needed if name in files]
     return seen
+
+
+def _plug_ins(
+    missing: dict[str, list[str]], wants: dict[str, shared_object.Wants], whose: dict[str, str]
+) -> set[str]:
+    """Return the extension modules that a package works without: cupy's for cuTENSOR and NCCL."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
+    modules = [path for path in wants if path.endswith((suffix, ".abi3.so"))]
+    found = set()
+    for path in modules:
+        others = [each for each in modules if whose[each] == whose[path] and each not in missing]
+        shared = any(
+            name in each.needed
+            for name in missing.get(path, ())
+            for other, each in wants.items()
+            if other != path
+        )
+        if path in missing and others and not shared:
+            found.add(path)
+    return found
 
 
 def _is_found(name: str, path: str, files: dict[str, str], system: set[str]) -> bool:
