@@ -7,6 +7,7 @@ named: the one that uv is configured with stands, and nothing of it reaches ``ml
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -161,6 +162,15 @@ def environment(plan: Plan) -> str:
 def interpreter(plan: Plan) -> File:
     """Return the file by which a plain ``uv sync`` picks the interpreter of the lock."""
     return File(INTERPRETER, f"{plan.stack.python}\n")
+
+
+def indexes(text: str) -> dict[str, str]:
+    """Return alias -> URL of the indexes that a ``pyproject.toml`` names; none of a damaged one."""
+    try:
+        rows = tomllib.loads(text).get("tool", {}).get("uv", {}).get("index", ())
+        return {str(row["name"]): str(row["url"]) for row in rows}
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def command(uv: str, python: str, *, offline: bool) -> tuple[str, ...]:

@@ -89,6 +89,7 @@ class Verifying:
 
         if self.lock is not None:
             return self.lock
+        words.say(f"note: {image} is no file and no folder here, so it is taken for an image")
         labels = find_sandbox(self.engine).labels(image)
         places = [*self.out.glob(f"*/{LOCK_NAME}"), *self.out.glob(f"*/*/{LOCK_NAME}")]
         return room.of_image(labels, image, sorted(each.parent for each in places))

@@ -50,7 +50,7 @@ def locked(folder: Path) -> Locked:
         raise _not_locked(folder, "its lock has no recipe of an image")
     written = {each.path: each.sha256 for each in lock.written}
     found = disk.read(folder, [*written, uv.ANSWER])
-    indexes = _indexes(found.get(uv.PROJECT, ""))
+    indexes = uv.indexes(found.get(uv.PROJECT, ""))
     return Locked(
         folder=folder,
         lock=lock,
@@ -72,14 +72,6 @@ def lock_in(folder: Path) -> Lock:
     if text is None:
         raise _not_locked(folder, f"it holds no {LOCK_NAME}")
     return parse_lock(text, origin=str(folder / LOCK_NAME))
-
-
-def _indexes(project: str) -> dict[str, str]:
-    try:
-        rows = tomllib.loads(project).get("tool", {}).get("uv", {}).get("index", ())
-        return {str(row["name"]): str(row["url"]) for row in rows}
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
-        return {}  # edited past reading: the index of the package that needs it is then asked for
 
 
 def _urls(answer: str | None) -> dict[str, str]:

@@ -7,7 +7,6 @@ Nothing is solved here, and nothing is written into the folder.
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING
 
 from mlenv.backends import uv as backend
@@ -57,7 +56,7 @@ def synced(
         if backend.ANSWER in made:
             _from_answer(lock, made, venv, scratch, variant=variant)
         else:
-            indexes = _indexes(made.get(backend.PROJECT, ""))
+            indexes = backend.indexes(made.get(backend.PROJECT, ""))
             _from_layers(lock, indexes, venv, scratch, variant=variant)
     disk.write(venv / _DONE, lock.title + "\n", durable=False)
     return str(python)
@@ -96,14 +95,6 @@ def _url(alias: str, indexes: Mapping[str, str]) -> str:
         f"{backend.PROJECT} does not name it",
         "run `mlenv build` on the spec again, and verify the folder that it writes",
     )
-
-
-def _indexes(project: str) -> dict[str, str]:
-    try:
-        rows = tomllib.loads(project).get("tool", {}).get("uv", {}).get("index", ())
-        return {str(row["name"]): str(row["url"]) for row in rows}
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
-        return {}
 
 
 def _uv(words: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
