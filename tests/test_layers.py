@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlenv.layers import (
     HEAVY_BYTES,
     LAYERS,
+    conda_layer,
     layer,
     layer_files,
     repush,
@@ -59,6 +60,44 @@ def package(
 )
 def test_layer_by_name(name: str, expected: str) -> None:
     assert layer(name, size=10, framework=False, source=False, dev=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("libcublas", "cuda", id="a component"),
+        pytest.param("libnvptxcompiler-dev_linux-64", "cuda", id="its headers for one system"),
+        pytest.param("cuda-nvcc_linux-64", "cuda", id="the compiler"),
+        pytest.param("cusparselt", "cuda", id="cuSPARSELt"),
+        pytest.param("cuda-version", "rest", id="cuda-version holds nothing"),
+        pytest.param("cuda-bindings", "rest", id="the bindings move often"),
+        pytest.param("libcudnn-dev", "cudnn", id="cuDNN"),
+        pytest.param("nccl", "comm", id="NCCL"),
+        pytest.param("libcurl", "rest", id="no component though it begins alike"),
+    ],
+)
+def test_layer_by_condas_name(name: str, expected: str) -> None:
+    assert conda_layer(name, size=10, framework=False, dev=False) == expected
+
+
+def test_a_conda_package_is_named_by_its_place_below_the_channel() -> None:
+    found = Package(
+        name="_libgcc_mutex",
+        version="0.1",
+        layer="rest",
+        index="conda-forge",
+        subdir="linux-64",
+        filename="_libgcc_mutex-0.1-conda_forge.tar.bz2",
+        sha256="a" * 64,
+        md5="b" * 32,
+        size=10,
+    )
+    (file,) = layer_files([found])
+    assert file.path == "layers/05-rest.conda-forge.txt"
+    line = f"linux-64/_libgcc_mutex-0.1-conda_forge.tar.bz2 --hash=sha256:{'a' * 64}"
+    assert file.text.splitlines()[1:] == [line]
+    with pytest.raises(ValueError, match="no file of a conda channel"):
+        layer_files([found.model_copy(update={"filename": "../x.conda"})])
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,22 @@ _BY_NAME: Mapping[str, re.Pattern[str]] = {
     "comm": re.compile(r"nvidia-(nccl|nvshmem)(-cu\d+)?"),
 }
 
+# conda's names of the same, as of the 1,523 records of conda-forge read on 2026-11-22: components
+# have no prefix in common, and each comes with its headers (-dev), archives (-static) and stubs.
+_CONDA_COMPONENTS = (
+    "cublas|cudss|cufft|cufile|curand|cusolver|cusparse|npp|nvfatbin|nvjitlink|nvjpeg|nvptxcompiler"
+)
+_CONDA: Mapping[str, re.Pattern[str]] = {
+    "cuda": re.compile(
+        r"cuda-(?!(version|python|bindings|core|pathfinder)$).*|cudatoolkit(-dev)?"
+        rf"|lib({_CONDA_COMPONENTS})\d?(-dev|-static)?(-linux-.*)?|(lib)?cusparselt(-dev)?|(lib)?cutensor(-dev)?"
+    ),
+    "cudnn": re.compile(r"(lib)?cudnn(-dev|-jit)?"),
+    "comm": re.compile(r"(lib)?nccl|(lib)?nvshmem3?(-dev)?"),
+}
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_CONDA_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*\.(conda|tar\.bz2)")
 _INDEX = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -115,9 +130,18 @@ def layer(name: str, *, size: int, framework: bool, source: bool, dev: bool) -> 
     """
     if source:
         return "dev-source" if dev else "source"
-    if dev:
-        return "dev"
-    for found, pattern in _BY_NAME.items():
+    return "dev" if dev else _by_weight(name, size, framework=framework, names=_BY_NAME)
+
+
+def conda_layer(name: str, *, size: int, framework: bool, dev: bool) -> str:
+    """Return the layer of a package that a conda channel serves; ``name`` is conda's."""
+    return "dev" if dev else _by_weight(name, size, framework=framework, names=_CONDA)
+
+
+def _by_weight(
+    name: str, size: int, *, framework: bool, names: Mapping[str, re.Pattern[str]]
+) -> str:
+    for found, pattern in names.items():
         if pattern.fullmatch(canonicalize_name(name)):
             return found
     if framework:
@@ -140,6 +164,8 @@ def slices(packages: Iterable[Package]) -> tuple[Slice, ...]:
 
 def layer_files(packages: Iterable[Package]) -> tuple[File, ...]:
     """Return ``layers/NN-name.txt`` for each slice; ``layers/NN-name.ALIAS.txt`` off an index.
+
+    A line of a conda channel is the file's place below the channel, and its hash.
 
     Raises:
         ValueError: like ``slices``.
@@ -189,6 +215,10 @@ def _checked(package: Package) -> Package:
 
 
 def _line(package: Package) -> str:
+    if package.subdir is not None:
+        if not _CONDA_FILE.fullmatch(package.filename):
+            raise ValueError(f"{package.filename!r} is no file of a conda channel")
+        return f"{package.subdir}/{package.filename} --hash=sha256:{package.sha256}"
     name = canonicalize_name(package.name)
     if not _NAME.fullmatch(name):
         raise ValueError(f"{package.name!r} is no name of a package")

@@ -26,6 +26,8 @@ class Tools(Model):
 
     mlenv: Line
     uv: Line
+    rattler: Line | None = None
+    """The conda solver; None where none was asked."""
     catalog: Line
     """The time of the catalog's scan, RFC 3339."""
 
@@ -111,9 +113,13 @@ class Package(Model):
     version: Line
     layer: Line
     index: Line
-    """The alias of the index that serves it."""
+    """The alias of the index, or of the conda channel, that serves it."""
+    subdir: Literal["linux-64", "linux-aarch64", "noarch"] | None = None
+    """The folder of the conda channel that it lies in; None for a file of a package index."""
     filename: Line
     sha256: Sha256
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """Of a conda package: conda's own tools check nothing else. None for other files."""
     size: Annotated[int, Field(ge=0)]
     """The bytes of the file."""
 
