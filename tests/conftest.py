@@ -17,6 +17,7 @@ import pytest
 import requests
 import uv
 
+import condachannel
 import containers
 from facts import roots
 from loopback import Index, environment
@@ -24,6 +25,7 @@ from loopback import Index, environment
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from condachannel import Channel
     from containers import Hub, Image
 
 NEVER_SKIPPED = {"network", "engine", "registry", "slurm", "browser"}
@@ -98,6 +100,21 @@ def base_image() -> Image:
         except containers.Missing as error:
             reasons.append(str(error))
     return _without("; ".join(reasons))
+
+
+@pytest.fixture(scope="session")
+def conda_stubs(tmp_path_factory: pytest.TempPathFactory) -> Channel:
+    """Return a conda channel that can be solved over and laid out; nothing in it runs."""
+    return condachannel.stubs(tmp_path_factory.mktemp("conda-stubs"))
+
+
+@pytest.fixture(scope="session")
+def conda_channel(tmp_path_factory: pytest.TempPathFactory) -> Channel:
+    """Return a conda channel whose Python and numpy run; its tests are marked ``network``."""
+    try:
+        return condachannel.runnable(tmp_path_factory.mktemp("conda-channel"))
+    except containers.Missing as error:
+        _without(str(error))
 
 
 def _without(reason: str) -> NoReturn:
