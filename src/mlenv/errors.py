@@ -123,6 +123,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "image-order": (Exit.USAGE, "an image cannot be made or brought where it was asked to"),
     "verify-order": (Exit.USAGE, "what is to be verified is not there, or not in that way"),
     "usage": (Exit.USAGE, "the command line is wrong"),
+    "result-unreadable": (Exit.USAGE, "a file of a results folder is damaged, or of a newer mlenv"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack
     "python-unsupported": (Exit.IMPOSSIBLE, "no release in the range takes this Python"),
