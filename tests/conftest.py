@@ -19,6 +19,8 @@ import uv
 
 import condachannel
 import containers
+import drive
+import exporting
 from facts import roots
 from loopback import Index, environment
 
@@ -70,6 +72,20 @@ def cache(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     for name, text in environment(index, cache=tmp_path / "uv-cache").items():
         monkeypatch.setenv(name, text)
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def torch_folder(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that ``build`` left: torch for CUDA 12.6, from two indexes."""
+    place = tmp_path_factory.mktemp("torch")
+    spec = Path(__file__).with_name("golden") / "build-torch-cuda126" / "spec.toml"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in environment(index, cache=place / "uv-cache").items():
+            patch.setenv(name, text)
+        text = spec.read_text(encoding="utf-8") + exporting.DESK
+        (outcome,) = drive.built(text, place / "out", place / "cache")
+    assert outcome.folder is not None, outcome.reasons
+    return outcome.folder
 
 
 @pytest.fixture

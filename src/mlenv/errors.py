@@ -121,6 +121,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "needs-engine": (Exit.USAGE, "the image holds what only a container engine can build"),
     "not-locked": (Exit.USAGE, "a folder holds no lock with the recipe of an image"),
     "image-order": (Exit.USAGE, "an image cannot be made or brought where it was asked to"),
+    "export-order": (Exit.USAGE, "a lock cannot be exported as, or to where, it was asked"),
     "verify-order": (Exit.USAGE, "what is to be verified is not there, or not in that way"),
     "usage": (Exit.USAGE, "the command line is wrong"),
     "result-unreadable": (Exit.USAGE, "a file of a results folder is damaged, or of a newer mlenv"),

@@ -28,6 +28,7 @@ _SHORT = {
     "verify": "Prove that an environment is as locked, and runs.",
     "update": "Move a lock, or only its base image.",
     "diff": "Say what moved between two locks.",
+    "export": "Write a lock as a file of another tool.",
     "doctor": "Say what this machine can run, and how to mend it.",
     "schema": "Print the spec's JSON Schema, for editors.",
     "catalog": "Show the facts that decisions rest on.",
@@ -113,6 +114,10 @@ def _beside(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a comma
             from mlenv.cli.diff import command as diff  # noqa: PLC0415
 
             return diff
+        case "export":
+            from mlenv.cli.export import command as export  # noqa: PLC0415
+
+            return export
         case "doctor":
             from mlenv.cli.doctor import command as doctor  # noqa: PLC0415
 
