@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlenv.host import disk, tools
+from mlenv.host.crew import Crew
 from mlenv.host.manifests import Descriptor, digest_of
 from mlenv.image.manifest import archive_index, blob_path, image_manifest
-from mlenv.imaging.crew import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

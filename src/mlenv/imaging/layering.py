@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlenv.host import disk, tools
+from mlenv.host.crew import Crew
 from mlenv.host.merging import merge
 from mlenv.host.unpacking import unpack
 from mlenv.image.pieces import key
-from mlenv.imaging.crew import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

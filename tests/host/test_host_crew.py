@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mlenv.imaging.crew import Crew, OverError
+from mlenv.host.crew import Crew, OverError
 
 BROKEN = "it broke"
 
