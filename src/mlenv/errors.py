@@ -162,6 +162,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "engine-failed": (Exit.BROKEN, "the container engine does not answer, or broke off"),
     "hash-differs": (Exit.BROKEN, "an artefact is not the one its hash names"),
     "wheel-unreadable": (Exit.BROKEN, "a wheel's directory cannot be read"),
+    "conda-unreadable": (Exit.BROKEN, "a conda package is damaged, and cannot be laid out"),
     "disk-failed": (Exit.BROKEN, "a file or folder cannot be written or read"),
     "disk-full": (Exit.BROKEN, "a disk has too little room for what is to come"),
     "catalog-damaged": (Exit.BROKEN, "the refreshed facts in the cache are not what was written"),

@@ -182,7 +182,7 @@ class Web:
         try:
             found = self._get(url, {"Accept-Encoding": "identity"}, take)
             if found != sha256:
-                raise _hash_differs(url, sha256, found)
+                raise hash_differs(url, sha256, found)
             with disk.spoken(path):
                 beside.replace(path)
         finally:
@@ -288,7 +288,8 @@ def _saved(
     return digest.hexdigest()
 
 
-def _hash_differs(url: str, wanted: str, found: str) -> HostError:
+def hash_differs(url: str, wanted: str, found: str) -> HostError:
+    """Return the ``hash-differs`` about what lies at ``url``."""
     return HostError(
         Reason(
             code="hash-differs",
