@@ -124,6 +124,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "export-order": (Exit.USAGE, "a lock cannot be exported as, or to where, it was asked"),
     "verify-order": (Exit.USAGE, "what is to be verified is not there, or not in that way"),
     "usage": (Exit.USAGE, "the command line is wrong"),
+    "matrix-order": (Exit.USAGE, "a matrix cannot be planned or run in the way it was asked"),
     "result-unreadable": (Exit.USAGE, "a file of a results folder is damaged, or of a newer mlenv"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack

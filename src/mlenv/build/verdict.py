@@ -48,6 +48,8 @@ class Order:
     """Ask anew which images the recipe starts from; all else stays as it is locked."""
     check: bool = False
     """Write nothing; compare with what lies there."""
+    near: bool = True
+    """Look for the nearest stacks that can be, where one cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ def check(spec: SpecFile, catalog: Catalog, order: Order) -> tuple[Outcome, ...]
         try:
             planned = plan(stack, catalog, wish)
         except MlenvError as error:
-            found.append(failed(spec, stack, error, catalog, wish))
+            found.append(failed(spec, stack, error, catalog, wish, near=order.near))
             continue
         open_ = tuple(_open(stack, planned))
         warnings = tuple(spec.places(each) for each in (*planned.warnings, *open_))
@@ -128,8 +130,14 @@ def _open(stack: Stack, planned: Plan) -> Iterator[Reason]:
         )
 
 
-def failed(
-    spec: SpecFile, stack: Stack, error: MlenvError, catalog: Catalog, wish: Wish
+def failed(  # noqa: PLR0913 (each is named at the call)
+    spec: SpecFile,
+    stack: Stack,
+    error: MlenvError,
+    catalog: Catalog,
+    wish: Wish,
+    *,
+    near: bool = True,
 ) -> Outcome:
     """Return what an error means for one target; a wrong spec ends the command instead."""
     if isinstance(error, UsageError):
@@ -138,7 +146,8 @@ def failed(
     facts = judged(stack, catalog, wish)
     planned = facts if isinstance(facts, Plan) else None
     if isinstance(error, StackError):
-        reasons[0] = replace(reasons[0], nearest=nearest(stack, catalog, wish))
+        if near:
+            reasons[0] = replace(reasons[0], nearest=nearest(stack, catalog, wish))
         # what the facts allow and yet cannot be, a solver has spoken against
         known: Verdict | None = "impossible"
     else:  # the index is out of reach: what the facts alone say, and not that it was solved

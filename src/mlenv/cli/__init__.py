@@ -26,6 +26,7 @@ _SHORT = {
     "build": "Lock a spec and write its image recipe.",
     "image": "Make the image of a locked folder.",
     "verify": "Prove that an environment is as locked, and runs.",
+    "matrix": "Plan and run many stacks, night by night.",
     "update": "Move a lock, or only its base image.",
     "diff": "Say what moved between two locks.",
     "export": "Write a lock as a file of another tool.",
@@ -134,6 +135,10 @@ def _beside(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a comma
             from mlenv.cli.clean import command as clean  # noqa: PLC0415
 
             return clean
+        case "matrix":
+            from mlenv.cli.matrix import command as matrix  # noqa: PLC0415
+
+            return matrix
         case "completion":
             from mlenv.cli.completion import command as completion  # noqa: PLC0415
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from mlenv.errors import Reason
     from mlenv.spec.parse import SpecFile
-    from mlenv.spec.stack import Stack
 
 Planned = Literal["ok", "impossible", "unknown"]
 """What the facts say before anything is solved."""
@@ -33,6 +32,8 @@ class Needs:
     platform: str
     gpus: tuple[str, ...]
     """Architectures, such as ``sm_90``; nothing where no GPU is named."""
+    count: int
+    """How many GPUs at once."""
     driver: str | None
     """The oldest driver branch of its machines, such as ``535``."""
 
@@ -79,17 +80,3 @@ def _word(axis: str, value: str) -> str:
     short = {"python": "py", "cuda": "cu", "cudnn": "cudnn"}.get(axis, "")
     # `torch==2.8.*` reads as torch2.8; what the digest tells apart need not be read.
     return short + re.sub(r"[=~*<>!]+|\.(?=\*)", "", value)
-
-
-def of_stack(stack: Stack) -> Mapping[str, object]:
-    """Return what a stack asks of its machine, as a part of its digest."""
-    return {
-        "python": str(stack.python),
-        "platform": stack.platform,
-        "gpus": stack.gpus,
-        "driver": str(stack.driver),
-        "glibc": str(stack.glibc),
-        "base": stack.base,
-        "backend": stack.backend,
-        "free": stack.cuda is None,
-    }
