@@ -128,7 +128,7 @@ def made(text: str) -> tuple[tuple[Instruction, ...], tuple[File, ...]]:
         init=_package("dumb-init", "default", "init"),
         package=tuple(_package(each, index, "rest") for each, index in packages),
     )
-    checked = smoke(lock, gpus=(), frameworks={}, checks=spec.smoke)
+    checked = smoke(lock, gpus=(), checks=spec.smoke)
     assert [each["run"] for each in json.loads(checked.text)["checks"]] == [
         list(each.run) for each in spec.smoke
     ]

@@ -177,15 +177,10 @@ def _image(solution: Solution, lock: Lock) -> list[File]:
     spec = plan.stack.spec
     indexes = {each.alias: each.url for each in plan.indexes}
     recipe = recipe_of(lock, indexes=indexes, build_tools=_lines(solution))
-    frameworks = {
-        each.candidate.build.row.name: each.candidate.build.release.name
-        for each in plan.frameworks
-        if each.candidate
-    }
     files = [
         dockerfile(recipe, lock),
         ignore_file(),
-        smoke(lock, gpus=plan.gpus, frameworks=frameworks, checks=spec.smoke),
+        smoke(lock, gpus=plan.gpus, checks=spec.smoke),
     ]
     more = [each for each in (init_file(lock), build_tools(recipe)) if each]
     approve(files[0].text, [*layer_files(lock.package), *more])
