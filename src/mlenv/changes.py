@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mlenv.layers import weights
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from mlenv.lock import Lock, Package
+    from mlenv.lock import Lock
 
 HEAVY = ("cuda", "cudnn", "comm", "framework")
 """The layers that are told first: what kernels run on."""
+
+
+class Held(Protocol):
+    """A package of a lock, in whatever file it is kept."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 (as in ``lock.Package``)
+    @property
+    def version(self) -> str: ...  # noqa: D102
+    @property
+    def layer(self) -> str: ...  # noqa: D102
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,27 +72,32 @@ class Changes:
 
 def changes(before: Lock, after: Lock) -> Changes:
     """Return what differs from one lock to another."""
-    old = {each.name: each for each in before.package}
-    new = {each.name: each for each in after.package}
-    moves = [
-        _move(old.get(name), new.get(name))
-        for name in sorted(old.keys() | new.keys())
-        if _file(old.get(name)) != _file(new.get(name))
-    ]
-    moves.sort(key=lambda each: (each.layer not in HEAVY, each.layer, each.name))
-    touched = {each.layer for each in moves}
+    found = moves(before.package, after.package)
+    touched = {each.layer for each in found}
     return Changes(
         facts=tuple(_facts(before, after)),
-        moves=tuple(moves),
+        moves=found,
         repush={each.layer: each.bytes for each in weights(after.package) if each.layer in touched},
     )
 
 
-def _file(package: Package | None) -> tuple[str, str, str] | None:
+def moves(before: Iterable[Held], after: Iterable[Held]) -> tuple[Move, ...]:
+    """Return the packages that differ, CUDA libraries first."""
+    old = {each.name: each for each in before}
+    new = {each.name: each for each in after}
+    found = [
+        _move(old.get(name), new.get(name))
+        for name in old.keys() | new.keys()
+        if _file(old.get(name)) != _file(new.get(name))
+    ]
+    return tuple(sorted(found, key=lambda each: (each.layer not in HEAVY, each.layer, each.name)))
+
+
+def _file(package: Held | None) -> tuple[str, str, str] | None:
     return (package.version, package.sha256, package.layer) if package else None
 
 
-def _move(old: Package | None, new: Package | None) -> Move:
+def _move(old: Held | None, new: Held | None) -> Move:
     known = new or old
     if known is None:
         raise ValueError("a move is of a package")

@@ -91,6 +91,8 @@ class Row(Model):
 
     name: str
     version: str
+    layer: str = "rest"
+    """The layer of the image that it lies in: what moved in a heavy one is suspected first."""
     size: Annotated[int, Field(ge=0)]
     index: str
     """The alias of the index that serves it."""
