@@ -21,6 +21,7 @@ import condachannel
 import containers
 import drive
 import exporting
+import imagery
 from facts import roots
 from loopback import Index, environment
 
@@ -75,15 +76,25 @@ def cache(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 @pytest.fixture(scope="session")
-def torch_folder(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that ``build`` left: torch for CUDA 12.6, from two indexes."""
+def shop() -> Iterator[Index]:
+    """Yield an index with all facts, and the first process of an image."""
+    default, *others = roots()
+    for each in imagery.ARCHES:
+        default.add(imagery.process(each))
+    with Index(default, *others) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def torch_folder(shop: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that ``build`` left: torch for CUDA 12.6, from two indexes of ``shop``."""
     place = tmp_path_factory.mktemp("torch")
-    spec = Path(__file__).with_name("golden") / "build-torch-cuda126" / "spec.toml"
     with pytest.MonkeyPatch.context() as patch:
-        for name, text in environment(index, cache=place / "uv-cache").items():
+        for name, text in environment(shop, cache=place / "uv-cache").items():
             patch.setenv(name, text)
-        text = spec.read_text(encoding="utf-8") + exporting.DESK
-        (outcome,) = drive.built(text, place / "out", place / "cache")
+        (outcome,) = drive.built(
+            exporting.TORCH, place / "out", place / "cache", facts=imagery.facts()
+        )
     assert outcome.folder is not None, outcome.reasons
     return outcome.folder
 

@@ -74,6 +74,7 @@ def built(
     *,
     offline: bool = False,
     pinning: Pinning = unasked,
+    facts: Catalog | None = None,
     **order: object,
 ) -> tuple[Outcome, ...]:
     """Build ``spec`` into folders below ``out``."""
@@ -81,7 +82,7 @@ def built(
     parsed = parse_spec(spec, origin="spec.toml")
     indexes = {alias: each.url for alias, each in parsed.spec.indexes.items()}
     with desk(cache, offline=offline, indexes=indexes) as at:
-        return build(parsed, catalog(), at, asked, pinning)
+        return build(parsed, facts or catalog(), at, asked, pinning)
 
 
 def texts(folder: Path) -> dict[str, str]:

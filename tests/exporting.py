@@ -21,14 +21,23 @@ if TYPE_CHECKING:
     from loopback import Index
     from mlenv.lock import Lock
 
-DESK = """
+_MINOR = sys.version_info.minor
+TORCH = f"""
+name      = "torch-cuda126"
+python    = "3.{_MINOR}"
+framework = "torch=={"2.8" if _MINOR < 14 else "2.9"}.*"
+cuda      = "12.6"
+packages  = ["torchvision"]
+[targets.cluster]
+gpus      = ["V100", "A100"]
+driver    = ">=535,<581"
 [dev]
-editors = ["vscode"]
-packages = ["example-tiny"]
+editors   = ["vscode"]
+packages  = ["example-tiny"]
 [image]
-variants = ["runtime", "dev"]
+variants  = ["runtime", "dev"]
 """
-"""What a spec says for an image that people sit in."""
+"""A stack of two indexes, for the Python that runs the tests: so that other tools may take it."""
 
 
 def lock_of(folder: Path) -> Lock:

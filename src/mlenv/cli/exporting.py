@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from mlenv.cli import words
+from mlenv.cli import opening, words
 from mlenv.errors import Exit, Reason, UsageError
 from mlenv.export.formats import FORMATS
-from mlenv.export.source import NOTE, Source
+from mlenv.export.source import NOTE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlenv.export.formats import Format
+    from mlenv.export.source import Source
     from mlenv.files import File
+    from mlenv.host.http import Web
     from mlenv.lock import Lock
 
 STDOUT = Path("-")
@@ -44,7 +48,7 @@ class Exporting:
             HostError: ``disk-failed``.
         """
         _check_image(self.image)
-        made = {name: self._files(folder, name) for name in dict.fromkeys(self.names)}
+        made = self._made(folder, {name: FORMATS[name] for name in dict.fromkeys(self.names)})
         if self.output == STDOUT:
             self._show([file for files in made.values() for file in files])
             return Exit.DONE
@@ -59,39 +63,53 @@ class Exporting:
             words.say(f"next: {FORMATS[name].use.format(shlex.quote(str(pairs[0][0])))}")
         return Exit.DONE
 
-    def _files(self, folder: Path, name: str) -> tuple[File, ...]:
-        from mlenv.imaging.locked import lock_in  # noqa: PLC0415 (pydantic, for the work alone)
-
-        chosen = FORMATS[name]
-        lock = lock_in(folder)
-        if lock.backend not in chosen.backends:
-            raise refused(
-                f"{folder} cannot be written as {name}",
-                f"its lock is of {lock.backend}, and {name} speaks of {chosen.backends[0]} alone",
-                f"give another --to: {', '.join(_fitting(lock))}",
-            )
+    def _made(self, folder: Path, chosen: Mapping[str, Format]) -> dict[str, tuple[File, ...]]:
         try:
-            return chosen.files(self._source(folder, lock, chosen))
+            source = self._gathered(folder, chosen)
+            self._check(folder, source.lock, chosen)
+            asked = replace(
+                source,
+                folder=_relative(folder, self.output),
+                image=self.image,
+                gpus=self.gpus,
+                command=self.words,
+            )
+            return {
+                name: each.files(replace(asked, variant=self.variant or each.variant))
+                for name, each in chosen.items()
+            }
         except ValueError as error:
+            names = ", ".join(chosen)
             raise refused(
-                f"{folder} cannot be written as {name}",
-                str(error),
-                "build its spec again: mlenv itself writes no such lock",
+                f"{folder} cannot be written as {names}", str(error), "mend that, or name another"
             ) from None
 
-    def _source(self, folder: Path, lock: Lock, chosen: Format) -> Source:
-        from mlenv.backends import uv  # noqa: PLC0415 (loaded when used)
-        from mlenv.host import disk  # noqa: PLC0415
+    def _gathered(self, folder: Path, chosen: Mapping[str, Format]) -> Source:
+        from mlenv.imaging.gathering import gathered  # noqa: PLC0415 (loaded when used)
 
-        found = disk.read(folder, [uv.PROJECT, uv.ANSWER])
-        return Source(
-            lock=lock,
-            variant=self.variant or chosen.variant,
-            indexes=uv.indexes(found.get(uv.PROJECT, "")),
-            image=self.image,
-            gpus=self.gpus,
-            command=self.words,
-        )
+        @contextmanager
+        def web(indexes: Mapping[str, str]) -> Iterator[tuple[Web, Path]]:
+            with opening.desk(offline=self.offline, verbose=False, indexes=indexes) as desk:
+                desk.say("reading what the packages say of themselves")
+                yield desk.web, desk.cache
+
+        needs = {need for each in chosen.values() for need in each.needs}
+        return gathered(folder, opening.catalog, web, needs)
+
+    def _check(self, folder: Path, lock: Lock, chosen: Mapping[str, Format]) -> None:
+        for name, each in chosen.items():
+            if lock.backend not in each.backends:
+                raise refused(
+                    f"{folder} cannot be written as {name}",
+                    f"its lock is of {lock.backend}, and {name} speaks of {each.backends[0]} alone",
+                    f"give another --to: {', '.join(_fitting(lock))}",
+                )
+            if "image" in each.needs and self.image is None:
+                raise refused(
+                    f"{name} needs to know where the image lies",
+                    "whoever starts it takes it from a registry",
+                    "push it with `mlenv image`, and give its name: --image ghcr.io/me/train:1",
+                )
 
     def _show(self, files: list[File]) -> None:
         if len(files) != 1:
@@ -122,12 +140,21 @@ def _fitting(lock: Lock) -> Iterable[str]:
     return (name for name, each in FORMATS.items() if lock.backend in each.backends)
 
 
+def _relative(folder: Path, output: Path | None) -> str:
+    """Return the locked folder as it is seen from where the files are written."""
+    place = Path() if output is None or output == STDOUT else output
+    return posixpath.relpath(folder.resolve(), place.resolve())
+
+
 def _placed(files: Iterable[File], output: Path | None) -> tuple[tuple[Path, File], ...]:
-    """Return where each file goes: below a folder, or one file under the name that was asked."""
+    """Return where each file goes: below a folder, or one file under the name that was asked.
+
+    What tools look for in a folder of its own goes below one, whatever that is called.
+    """
     found = tuple(files)
     if output is None:
         return tuple((Path(each.path), each) for each in found)
-    if len(found) == 1 and output.suffix and not output.is_dir():
+    if len(found) == 1 and "/" not in found[0].path and output.suffix and not output.is_dir():
         return ((output, found[0]),)
     return tuple((output / each.path, each) for each in found)
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mlenv.cuda import Arch
+    from mlenv.export.about import About
     from mlenv.lock import Lock, Package
+    from mlenv.reference import Reference
 
 NOTE = "written by mlenv"
 """What stands in every file that was exported: one without it is the user's, and is left alone."""
@@ -30,6 +32,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.!+-]{0,126}")
 _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,250}")
 _ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
 _URL = re.compile(r"(https?|file)://[A-Za-z0-9.:\[\]-]*(/[A-Za-z0-9._~%+,=:/-]*)?")
+_TOOLKIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,2}){0,2}|cpu|none")
 _FOLDER = re.compile(r"[^\x00-\x1f\x7f]+")
 
 
@@ -46,11 +49,11 @@ class Source:
     indexes: Mapping[str, str] = field(default_factory=dict)
     """Alias -> URL of every index beside the default one."""
     urls: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 -> where the file lies, as uv.lock has it; nothing where that is absent."""
-    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Package -> the packages it depends on, as uv.lock has them."""
-    licences: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 -> the licence that the file's metadata tells."""
+    """SHA-256 -> where the file lies."""
+    about: Mapping[str, About] = field(default_factory=dict)
+    """SHA-256 -> what the package in that file says of itself."""
+    asked: tuple[str, ...] = ()
+    """The requirements of the stack itself, PEP 508."""
     image: str | None = None
     """The image of the lock, where it was named."""
     folder: str = "."
@@ -66,6 +69,7 @@ class Source:
         """Check every word that will stand in a file."""
         lock = self.lock
         Python.parse(lock.target.python)
+        _expect(_TOOLKIT, "a toolkit", lock.stack.toolkit)
         _expect(_STEM, "a name", lock.name, lock.target.name)
         for each in (*lock.package, *([lock.init] if lock.init else [])):
             _expect(_NAME, "a package's name", each.name)
@@ -97,6 +101,34 @@ class Source:
     def architecture(self) -> str:
         """``x86_64`` or ``aarch64``."""
         return ARCHITECTURES[self.lock.target.platform]
+
+    @property
+    def marker(self) -> str:
+        """The environment that the lock is for, as PEP 508 says it."""
+        return (
+            "sys_platform == 'linux' "
+            f"and platform_machine == '{self.architecture}' "
+            "and implementation_name == 'cpython' "
+            f"and python_version == '{self.python.short}'"
+        )
+
+    @property
+    def local(self) -> str:
+        """What ``mlenv image`` calls the image in an engine: ``train:latest``, ``train:dev``."""
+        name, _, target = self.lock.title.partition(":")
+        words = [*([target] if target else []), *(["dev"] if self.variant == "dev" else [])]
+        return f"{name}:{'-'.join(words) or 'latest'}"
+
+    @property
+    def reference(self) -> Reference:
+        """The image that was named.
+
+        Raises:
+            ValueError: none was.
+        """
+        if self.image is None:
+            raise ValueError("its image lies in a registry, and nobody said in which")
+        return parse_reference(self.image)
 
     @property
     def packages(self) -> tuple[Package, ...]:

@@ -67,6 +67,14 @@ class Wheels:
         self._web.whole(self._listed(package), path, package.sha256, progress)
         return path
 
+    def address(self, package: Package) -> str:
+        """Return where the file of ``package`` lies: as uv.lock has it, else as the index lists it.
+
+        Raises:
+            HostError: ``network-off``, ``network-failed``.
+        """
+        return self._urls.get(package.sha256) or self._listed(package)
+
     def _listed(self, package: Package) -> str:
         page = simple.address(self._index(package.index), package.name)
         kind, text = self._web.page(page)

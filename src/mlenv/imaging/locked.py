@@ -56,7 +56,7 @@ def locked(folder: Path) -> Locked:
         lock=lock,
         recipe=recipe_of(lock, indexes=indexes),
         indexes=indexes,
-        urls=_urls(found.get(uv.ANSWER)),
+        urls=addresses(found.get(uv.ANSWER)),
         edited=tuple(path for path, own in written.items() if sha256(found.get(path, "")) != own),
     )
 
@@ -74,7 +74,8 @@ def lock_in(folder: Path) -> Lock:
     return parse_lock(text, origin=str(folder / LOCK_NAME))
 
 
-def _urls(answer: str | None) -> dict[str, str]:
+def addresses(answer: str | None) -> dict[str, str]:
+    """Return SHA-256 -> URL of every wheel of a ``uv.lock``; nothing of none, or a damaged one."""
     if answer is None:
         return {}
     try:
