@@ -29,6 +29,7 @@ FLOORS = {
     **dict.fromkeys(
         ("errors", "cuda", "files", "machine", "simple", "smoke", "fatbin", "elf", "reference"), 1
     ),
+    "repodata": 1,
     **dict.fromkeys(("model", "lock", "host", "selection"), 2),
     **dict.fromkeys(("spec", "catalog"), 3),
     **dict.fromkeys(("plan", "layers"), 4),

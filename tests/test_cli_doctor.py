@@ -66,15 +66,17 @@ def test_explain_draws_the_tree_of_what_can(spec: Path, capsys: pytest.CaptureFi
     assert target["tree"][0]["decision"]["topic"] == "python"
 
 
-def test_conda_is_refused_by_the_facts_before_it_is_said_not_to_be_built_yet(
+def test_conda_is_refused_by_the_facts_before_its_channels_are_asked(
     spec: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = HEAD + 'backend = "conda"\nframework = "torch==2.13.0"\n'
     spec.write_text(lines + 'cuda = "12.6"\n', encoding="utf-8")
-    assert main(["lock", "--json", str(spec)]) == 3
+    assert main(["lock", "--json", "--offline", str(spec)]) == 3
     document = json.loads(capsys.readouterr().out)
     assert (document["verdict"], document["solved"]) == ("impossible", False)
     assert document["reasons"][0]["code"] == "cuda-not-offered"
     spec.write_text(lines + 'cuda = "13.0"\n', encoding="utf-8")
-    assert main(["lock", "--json", str(spec)]) == 2
-    assert json.loads(capsys.readouterr().out)["reasons"][0]["code"] == "not-built-yet"
+    assert main(["lock", "--json", "--offline", str(spec)]) == 4
+    document = json.loads(capsys.readouterr().out)
+    assert (document["verdict"], document["solved"]) == ("unknown", False)
+    assert document["reasons"][0]["code"] == "network-off"

@@ -252,9 +252,3 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
-
-
-def test_what_is_not_built_yet_is_said(spec: Path) -> None:
-    spec.write_text('name = "plain"\npython = "3.12"\nbackend = "conda"\n', encoding="utf-8")
-    done = mlenv("build", "spec.toml", cwd=spec.parent)
-    assert (done.returncode, "error[not-built-yet]" in done.stderr) == (2, True)

@@ -116,6 +116,7 @@ def test_a_small_wheel_costs_one_request(site: Site, tmp_path: Path) -> None:
         size=len(data),
         files={name: (len(text), zlib.crc32(text)) for name, text in FILES.items()},
         requires_python=">=3.10",
+        requires=(),
         extras=("cuda", "dev"),
         tags=("cp312-cp312-manylinux_2_28_x86_64", "cp312-cp312-manylinux2014_x86_64"),
         purelib=False,

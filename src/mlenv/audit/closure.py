@@ -160,17 +160,18 @@ def _regressions(plan: Plan, locked: tuple[Locked, ...]) -> Iterator[Reason]:
             continue
         found = by_name.get(chosen.candidate.build.release.name)
         if found and Version(found.version).release[:2] < Version(chosen.newest).release[:2]:
-            yield _older(chosen, found, chosen.candidate.build.row.name)
+            framework = chosen.candidate.build.row.name
+            yield older(found.name, found.version, str(chosen.newest), framework, chosen.asked.key)
 
 
-def _older(chosen: Chosen, found: Locked, framework: str) -> Reason:
+def older(name: str, version: str, newest: str, framework: str, key: str) -> Reason:
+    """Say that a framework is older than the newest that fits the target by itself."""
     return Reason(
         code="older-than-newest",
-        what=f"{found.name} is {found.version}; the newest that fits this target by itself "
-        f"is {chosen.newest}",
+        what=f"{name} is {version}; the newest that fits this target by itself is {newest}",
         cause="another line of the spec, the toolkit, or the index it comes from holds it back",
-        fix=f'to be told which, set `framework = "{framework}=={chosen.newest}"`',
-        where=(chosen.asked.key,),
+        fix=f'to be told which, set `framework = "{framework}=={newest}"`',
+        where=(key,),
     )
 
 

@@ -35,6 +35,8 @@ class Inside:
     requires_python: str | None
     texts: Mapping[str, str]
     """The small files that were asked for."""
+    requires: tuple[str, ...] = ()
+    """Its requirements, PEP 508, those of its extras too."""
     binaries: Binaries = UNREAD
 
 

@@ -57,6 +57,8 @@ class Question:
     """Requirements of the builds of those, PEP 508."""
     prereleases: bool = False
     """Whether a prerelease is taken where no release satisfies."""
+    excluded: tuple[str, ...] = ()
+    """Packages that somebody else installs: neither they nor what only they need is solved."""
     anywhere: bool = False
     """Whether releases without any file for the target are taken, to learn what they lack."""
     searching: bool = False
@@ -106,6 +108,8 @@ def _settings(question: Question, version: str) -> dict[str, object]:
         found["no-binary-package"] = sorted(question.sources)
     if question.constraints:
         found["constraint-dependencies"] = sorted({each.text for each in question.constraints})
+    if question.excluded:
+        found["exclude-dependencies"] = sorted(question.excluded)
     if plan.indexes:
         found["index"] = [_index(each) for each in plan.indexes]
     named = {name(each.text): each.index for each in question.requirements if each.index}

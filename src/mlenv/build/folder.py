@@ -33,7 +33,10 @@ from mlenv.lock import (
 from mlenv.plan.gates import base_toolkit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlenv.catalog.load import Catalog
+    from mlenv.errors import Reason
     from mlenv.image.pins import Pins
     from mlenv.plan.model import Plan
     from mlenv.solve.solution import Picked, Solution
@@ -55,17 +58,68 @@ def folder(
 ) -> Folder:
     """Return the lock and all files of a target; with ``pins``, those of the image too."""
     plan = solution.plan
-    packages = _packages(solution, catalog)
-    lock = Lock(
-        name=plan.stack.spec.name,
-        backend="uv",
+    packages = wheel_packages(solution.picked, catalog)
+    content = Content(
+        plan=plan,
+        packages=packages,
+        pins=pins,
         verdict=solution.verdict,
+        warnings=solution.warnings,
         spec_sha256=spec_sha256,
-        artefacts_sha256=artefacts_sha256(packages),
-        exclude_newer=plan.exclude_newer,
         tools=Tools(mlenv=__version__, uv=uv_version, catalog=catalog.scanned),
-        target=_target(plan),
         stack=_stack(plan, packages),
+    )
+    lock = draft(content, catalog)
+    files = [
+        uv.project(solution.question, version=uv_version),
+        uv.interpreter(plan),
+        *layer_files(packages),
+    ]
+    if pins:
+        lock = lock.model_copy(update={"image": made_of(plan)})
+        files += _image(solution, lock)
+    return sealed(lock, files, (File(uv.ANSWER, solution.lock_text),))
+
+
+def sealed(lock: Lock, files: Sequence[File], beside: Sequence[File] = ()) -> Folder:
+    """Return a folder whose lock names ``files`` with their hashes; ``beside`` it does not."""
+    written = tuple(Written(path=each.path, sha256=each.sha256) for each in sorted(files))
+    lock = lock.model_copy(update={"written": written})
+    every = (*files, *beside, File(LOCK_NAME, lock_text(lock)))
+    return Folder(lock=lock, files=tuple(sorted(every)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a lock says of a solution, whichever solver it is of."""
+
+    plan: Plan
+    packages: tuple[Package, ...]
+    pins: Pins | None
+    """The images that the recipe starts from; None where there is no recipe."""
+    verdict: Literal["ok", "unknown"]
+    warnings: Sequence[Reason]
+    """What is said aloud with it."""
+    spec_sha256: str
+    tools: Tools
+    """Whose versions change the bytes of the lock."""
+    stack: Stack
+    """The CUDA side of what was decided."""
+
+
+def draft(content: Content, catalog: Catalog) -> Lock:
+    """Return the lock of a solution, which names no file of the folder yet."""
+    plan, pins = content.plan, content.pins
+    return Lock(
+        name=plan.stack.spec.name,
+        backend=plan.stack.backend,
+        verdict=content.verdict,
+        spec_sha256=content.spec_sha256,
+        artefacts_sha256=artefacts_sha256(content.packages),
+        exclude_newer=plan.exclude_newer,
+        tools=content.tools,
+        target=_target(plan),
+        stack=content.stack,
         base=_base(plan, pins),
         uv=Pinned(reference=pins.uv.reference, digest=pins.uv.digest) if pins else None,
         init=_init(plan, catalog),
@@ -75,23 +129,11 @@ def folder(
         ),
         said=tuple(
             Said(code=each.code, what=each.what)
-            for each in (*solution.warnings, *(pins.warnings if pins else ()))
+            for each in (*content.warnings, *(pins.warnings if pins else ()))
             if each.exit_status in {Exit.DONE, Exit.UNPROVEN}
         ),
-        package=packages,
+        package=content.packages,
     )
-    files = [
-        uv.project(solution.question, version=uv_version),
-        uv.interpreter(plan),
-        *layer_files(packages),
-    ]
-    if pins:
-        lock = lock.model_copy(update={"image": _made_of(plan)})
-        files += _image(solution, lock)
-    written = tuple(Written(path=each.path, sha256=each.sha256) for each in sorted(files))
-    lock = lock.model_copy(update={"written": written})
-    files += [File(uv.ANSWER, solution.lock_text), File(LOCK_NAME, lock_text(lock))]
-    return Folder(lock=lock, files=tuple(sorted(files)))
 
 
 def _target(plan: Plan) -> Target:
@@ -137,7 +179,8 @@ def _base(plan: Plan, pins: Pins | None) -> Base:
     return Base(reference=pins.base.reference, digest=pins.base.digest, python=pins.base.python)
 
 
-def _packages(solution: Solution, catalog: Catalog) -> tuple[Package, ...]:
+def wheel_packages(picked: Sequence[Picked], catalog: Catalog) -> tuple[Package, ...]:
+    """Return what an index serves of a solution, each with its layer."""
     members = {name for row in catalog.frameworks.values() for name in row.packages}
     return tuple(
         Package(
@@ -155,11 +198,12 @@ def _packages(solution: Solution, catalog: Catalog) -> tuple[Package, ...]:
             sha256=each.artefact.sha256,
             size=each.size,
         )
-        for each in solution.picked
+        for each in picked
     )
 
 
-def _made_of(plan: Plan) -> Image:
+def made_of(plan: Plan) -> Image:
+    """Return what the image is made of beside the packages."""
     image = plan.stack.spec.image
     compiler: Literal["cc", "nvcc"] = "nvcc" if image.compile == "nvcc" else "cc"
     return Image(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mlenv.build.folder import UNTRACKED, folder
@@ -12,41 +13,21 @@ from mlenv.errors import HostError, MlenvError, Reason, UsageError
 from mlenv.files import LOCK_NAME, difference
 from mlenv.host import disk, tools
 from mlenv.image.pins import unasked
-from mlenv.plan.decide import Wish, plan
+from mlenv.plan.decide import Wish
 from mlenv.solve.loop import solve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from mlenv.build.folder import Folder
     from mlenv.catalog.load import Catalog
     from mlenv.image.pins import Pinning
     from mlenv.lock import Lock
+    from mlenv.plan.model import Plan
     from mlenv.solve.asking import Desk
     from mlenv.spec.parse import SpecFile
     from mlenv.spec.stack import Stack
-
-
-def unbuilt(spec: SpecFile) -> None:
-    """Raise ``not-built-yet`` for what the spec asks and this mlenv cannot do.
-
-    Raises:
-        UsageError: ``not-built-yet``.
-    """
-    if spec.spec.backend != "conda":
-        return
-    raise UsageError(
-        spec.places(
-            Reason(
-                code="not-built-yet",
-                what='`backend = "conda"` is understood, but this mlenv cannot do it yet',
-                cause="it comes with a later release, and is not ignored until then",
-                fix='write `backend = "uv"`',
-                where=("backend",),
-            )
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,31 +58,20 @@ def _one(job: _Job, stack: Stack) -> Outcome:
     recipe = order.recipe or _has_recipe(former)
     kept = former if _has_recipe(former) and not (order.upgrade or order.repin) else None
     try:
-        if stack.backend == "conda":
-            plan(stack, catalog, wish)
-        unbuilt(spec)
         version = tools.uv_version()
         asks = job.pinning if recipe else unasked
         settle = begin(stack, catalog, kept, asks, uv_version=version)
-        solution = solve(stack, catalog, wish, job.desk)
-        pins = settle(solution.plan) if recipe else None
-        made = folder(
-            solution,
-            catalog,
-            spec_sha256=spec.sha256,
-            uv_version=version,
-            pins=pins,
-        )
+        planned, warnings, finish = _solved(job, stack, wish)
+        pins = settle(planned) if recipe else None
+        made = finish(catalog, spec_sha256=spec.sha256, uv_version=version, pins=pins)
         changed = _write(made, place, former, order, date)
     except MlenvError as error:
         return failed(spec, stack, error, catalog, wish)
     outcome = Outcome(
         stack=stack,
         verdict=made.lock.verdict,
-        warnings=tuple(
-            spec.places(each) for each in (*solution.warnings, *(pins.warnings if pins else ()))
-        ),
-        plan=solution.plan,
+        warnings=tuple(spec.places(each) for each in (*warnings, *(pins.warnings if pins else ()))),
+        plan=planned,
         lock=made.lock,
         folder=place,
         solved=True,
@@ -110,6 +80,20 @@ def _one(job: _Job, stack: Stack) -> Outcome:
     return (
         replace(outcome, reasons=(_drift(place, changed),)) if order.check and changed else outcome
     )
+
+
+def _solved(
+    job: _Job, stack: Stack, wish: Wish
+) -> tuple[Plan, tuple[Reason, ...], Callable[..., Folder]]:
+    """Return what a backend answers: the plan, what is said aloud, and who makes the folder."""
+    if stack.backend == "conda":
+        from mlenv.build.channel_folder import channel_folder  # noqa: PLC0415 (heavy)
+        from mlenv.solve import channel  # noqa: PLC0415
+
+        found = channel.solve(stack, job.catalog, wish, job.desk)
+        return found.plan, found.warnings, partial(channel_folder, found)
+    solution = solve(stack, job.catalog, wish, job.desk)
+    return solution.plan, solution.warnings, partial(folder, solution)
 
 
 def _date(spec: SpecFile, former: Lock | None, order: Order) -> str:

@@ -80,7 +80,7 @@ def chosen(spec: SpecFile, target: str | None) -> tuple[Stack, ...]:
     """Return the stacks that are asked for.
 
     Raises:
-        UsageError: ``usage``: there is no such target; ``not-built-yet``.
+        UsageError: ``usage``: there is no such target.
     """
     every = stacks(spec.spec)
     if target is None:
@@ -118,6 +118,8 @@ def check(spec: SpecFile, catalog: Catalog, order: Order) -> tuple[Outcome, ...]
 
 def _open(stack: Stack, planned: Plan) -> Iterator[Reason]:
     """Yield what only a solve can tell: what comes with CUDA code, its needs and its binaries."""
+    if stack.backend == "conda":
+        return
     for asked in stack.packages:
         name = canonicalize_name(asked.requirement.name)
         row = carrier(name)
@@ -146,7 +148,7 @@ def failed(  # noqa: PLR0913 (each is named at the call)
     facts = judged(stack, catalog, wish)
     planned = facts if isinstance(facts, Plan) else None
     if isinstance(error, StackError):
-        if near:
+        if near and not reasons[0].nearest:
             reasons[0] = replace(reasons[0], nearest=nearest(stack, catalog, wish))
         # what the facts allow and yet cannot be, a solver has spoken against
         known: Verdict | None = "impossible"

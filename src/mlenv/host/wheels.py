@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mlenv.host.http import Web
 
-SCHEMA = 1
+SCHEMA = 2
 """Of the cache; an entry of another is read anew."""
 
 _INFO = re.compile(r"[^/]+\.dist-info/METADATA")
@@ -44,6 +44,8 @@ class Contents:
     ``../../../include/site/PACKAGE/NAME`` (the Python minor that pip adds is not the wheel's).
     """
     requires_python: str | None
+    requires: tuple[str, ...]
+    """Its requirements, PEP 508, those of its extras too."""
     extras: tuple[str, ...]
     tags: tuple[str, ...]
     purelib: bool
@@ -135,6 +137,7 @@ def _fresh(web: Web, url: str, wanted: frozenset[str]) -> _Known:
         size=source.size,
         files={to: (entry.size, entry.crc) for to, (_, entry) in placed.items()},
         requires_python=metadata["Requires-Python"],
+        requires=tuple(metadata.get_all("Requires-Dist", ())),
         extras=tuple(metadata.get_all("Provides-Extra", ())),
         tags=tuple(wheel.get_all("Tag", ())),
         purelib=wheel.get("Root-Is-Purelib", "").strip().lower() == "true",
@@ -187,7 +190,7 @@ def _cached(path: Path) -> _Known | None:
         if data.pop("schema") != SCHEMA:
             return None
         entries = {name: archive.Entry(*row) for name, row in data.pop("files").items()}
-        data.update(extras=tuple(data["extras"]), tags=tuple(data["tags"]))
+        data.update({name: tuple(data[name]) for name in ("requires", "extras", "tags")})
         files = {name: (entry.size, entry.crc) for name, entry in entries.items()}
         return _Known(contents=Contents(files=files, **data), entries=entries)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError):
@@ -200,6 +203,7 @@ def _keep(path: Path, known: _Known) -> None:
         "schema": SCHEMA,
         "size": contents.size,
         "requires_python": contents.requires_python,
+        "requires": contents.requires,
         "extras": contents.extras,
         "tags": contents.tags,
         "purelib": contents.purelib,

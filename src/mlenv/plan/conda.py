@@ -1,4 +1,4 @@
-"""A conda stack at the level of the catalog: what is proven against it, and else ``unknown``.
+"""A conda stack at the level of the catalog: what is proven against it, and what is decided.
 
 Which builds a channel has for a Python and a machine its records say, and a conda solver reads
 them; neither is asked here. Facts can refuse such a stack, and never call it good.
@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 
 from mlenv.errors import Reason, StackError
 from mlenv.plan import refusals
-from mlenv.plan.cautions import machine_unknown, minor_version, unchecked
+from mlenv.plan.cautions import machine_unknown, minor_version, of_image, unchecked
 from mlenv.plan.drivers import startable, too_old
 from mlenv.plan.ground import footing
 from mlenv.plan.model import Chosen, Decision, Plan
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlenv.catalog.rows import CondaVariant, FrameworkRow
     from mlenv.cuda import Cuda
     from mlenv.plan.ground import Ground
-    from mlenv.spec.stack import Asked
+    from mlenv.spec.stack import Asked, Stack
 
 
 def planned(
@@ -32,8 +32,10 @@ def planned(
     exclude_newer: str,
     rows: Sequence[tuple[Asked, FrameworkRow]],
     refused: Iterable[Reason],
+    *,
+    held: bool,
 ) -> Plan:
-    """Return what can be said of a conda stack; its verdict is never ``ok``.
+    """Return what is decided of a conda stack; ``held``: its channels have told the toolkit.
 
     Raises:
         StackError: ``refused``, and every further reason against it.
@@ -45,10 +47,12 @@ def planned(
         variants = _variants(asked, row, ground)
         if not variants:
             continue
-        found: set[Cuda | None] = {t for each in variants for t in each.toolkits}
-        fitting = found & set(ground.toolkits)
+        # a build runs with the libraries of its own minor and of newer ones of its major, which is
+        # what its record asks for: `cuda-version >=12.6,<13` of a build for 12.6
+        found = {t for each in variants for t in each.toolkits}
+        fitting = {t for t in ground.toolkits if t and any(_runs(own, t) for own in found)}
         if fitting:
-            offered.append(fitting)
+            offered.append({*fitting})
             decided.append(_decision(asked, variants))
         elif ground.toolkits != (None,):
             against.append(_not_offered(asked, variants, ground))
@@ -57,7 +61,8 @@ def planned(
         raise StackError(*against)
     shared = set(ground.toolkits).intersection(*offered)
     possible = startable([t for t in ground.toolkits if t in shared], ground)
-    toolkit = possible[0] if possible and (offered or ground.stack.cuda is not None) else None
+    known = offered or ground.stack.cuda is not None or held
+    toolkit = possible[0] if possible and known else None
     return _plan(ground, exclude_newer, rows, toolkit, decided)
 
 
@@ -76,6 +81,10 @@ def _variants(asked: Asked, row: FrameworkRow, ground: Ground) -> tuple[CondaVar
                 return ()
             found += own
     return tuple(dict.fromkeys(found))
+
+
+def _runs(build: Cuda, toolkit: Cuda) -> bool:
+    return build.major == toolkit.major and build <= toolkit
 
 
 def _listed(variants: Sequence[CondaVariant]) -> str:
@@ -128,7 +137,7 @@ def _plan(
         constraints=(),
         indexes=(),
         decisions=(*decisions(ground, (), toolkit, base), *decided),
-        warnings=tuple(_said(ground, toolkit)),
+        warnings=(*of_image(ground, base), *_said(ground, toolkit)),
     )
 
 
@@ -137,9 +146,14 @@ def _said(ground: Ground, toolkit: Cuda | None) -> Iterator[Reason]:
         yield from unchecked(ground)
         yield from minor_version(ground, toolkit)
         yield from machine_unknown(ground, toolkit)
-    channels = ", ".join(ground.stack.spec.lock.channels)
-    yield refusals.fact_unknown(
-        f"which builds {channels} has for Python {ground.stack.python} was not read",
-        "a conda stack is settled by a conda solve, which this mlenv cannot do yet",
-        (ground.stack.keys["backend"],),
+    yield unread(ground.stack)
+
+
+def unread(stack: Stack) -> Reason:
+    """Say that no channel was read, so that nothing is known of its builds."""
+    channels = ", ".join(stack.spec.lock.channels)
+    return refusals.fact_unknown(
+        f"which builds {channels} has for Python {stack.python} was not read",
+        "a conda stack is settled by its channel's records, which `mlenv lock` reads",
+        (stack.keys["backend"],),
     )

@@ -46,6 +46,8 @@ class Wish:
     """Family members that a solve brought in, to be taken from the framework's index."""
     skip: frozenset[Cuda] = frozenset()
     """Toolkits that a solve has refused already."""
+    held: Cuda | None = None
+    """The toolkit that a solve found, where no line of the spec names one."""
 
 
 def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
@@ -59,7 +61,7 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
     ground = _ground(stack, catalog, wish, unknown)
     refused: list[Reason] = [*machine(ground), *gate(ground)]
     if stack.backend == "conda":
-        return conda.planned(ground, wish.exclude_newer, rows, refused)
+        return conda.planned(ground, wish.exclude_newer, rows, refused, held=wish.held is not None)
     refused += unfit(ground)
     groups: list[tuple[Asked, tuple[Candidate, ...] | None]] = []
     for asked, row in [*rows, *_implied(wish, catalog)]:
@@ -78,7 +80,9 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
 
 def _ground(stack: Stack, catalog: Catalog, wish: Wish, unknown: Sequence[Reason]) -> Ground:
     try:
-        ground = ground_of(stack, catalog, exclude_newer=wish.exclude_newer, skip=wish.skip)
+        ground = ground_of(
+            stack, catalog, exclude_newer=wish.exclude_newer, skip=wish.skip, held=wish.held
+        )
     except UsageError as error:
         raise UsageError(*unknown, *error.reasons) from None
     if unknown:

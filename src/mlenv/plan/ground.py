@@ -82,6 +82,13 @@ def footing(stack: Stack, catalog: Catalog, toolkit: Cuda | None) -> Footing:
     key = system_key(stack)
     if key is not None:
         return _system(key, catalog, toolkit)
+    if stack.backend == "conda":
+        return Footing(
+            reference="debian:bookworm-slim",
+            why="the smallest image with a glibc of 2.36; conda brings Python and CUDA",
+            source="mlenv's base images",
+            brings_python=False,
+        )
     free = stack.python.free_threaded
     why = "the smallest image with this Python and a glibc of 2.36; CUDA comes with the wheels"
     if free:
@@ -98,7 +105,7 @@ def system_key(stack: Stack) -> str | None:
     """Return the key by which an ``auto`` base must be one of nvidia/cuda; None for any other."""
     if stack.base != "auto":
         return None
-    if stack.spec.image.compile == "nvcc":
+    if stack.spec.image.compile == "nvcc" and stack.backend == "uv":  # conda has a package of it
         return NVCC
     return stack.keys["cuda-compat"] if stack.cuda_compat else None
 
@@ -119,15 +126,20 @@ def _system(key: str, catalog: Catalog, toolkit: Cuda | None) -> Footing:
 
 
 def ground_of(
-    stack: Stack, catalog: Catalog, *, exclude_newer: str, skip: frozenset[Cuda]
+    stack: Stack,
+    catalog: Catalog,
+    *,
+    exclude_newer: str,
+    skip: frozenset[Cuda],
+    held: Cuda | None = None,
 ) -> Ground:
-    """Return what planning stands on.
+    """Return what planning stands on; ``held`` is the one toolkit that is left, if there is one.
 
     Raises:
         UsageError: ``gpu-unknown``.
     """
     instant = datetime.fromisoformat(exclude_newer)
-    covered = _toolkits(stack, catalog, skip)
+    covered = (held,) if held is not None else _toolkits(stack, catalog, skip)
     bases = {footing(stack, catalog, each).reference for each in covered or (None,)}
     own = min(catalog.base_glibc(each) or UNKNOWN_GLIBC for each in bases)
     return Ground(

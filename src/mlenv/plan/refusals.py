@@ -115,13 +115,19 @@ def cudnn_mismatch(
 ) -> Reason:
     """The framework takes another cuDNN."""
     newest = found[-1]
+    what = f"{newest.build.release.name} {newest.version}"
+    return other_cudnn(what, asked, f"its wheel requires cuDNN {pin}", keys, newest.source)
+
+
+def other_cudnn(what: str, asked: Prefix, cause: str, keys: tuple[str, ...], source: str) -> Reason:
+    """What is to be installed takes another cuDNN than the one that was asked for."""
     return Reason(
         code="cudnn-mismatch",
-        what=f"{newest.build.release.name} {newest.version} does not take cuDNN {asked}",
-        cause=f"its wheel requires cuDNN {pin}",
+        what=f"{what} does not take cuDNN {asked}",
+        cause=cause,
         fix="leave `cudnn` out, or choose a release that is built with it",
         where=keys,
-        source=newest.source,
+        source=source,
     )
 
 

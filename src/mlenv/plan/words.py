@@ -52,7 +52,7 @@ def decisions(
             source=base.source,
         )
     )
-    if not base.brings_python:
+    if not base.brings_python and stack.backend == "uv":
         found.append(_interpreter(ground, base))
     found.append(_glibc(ground))
     return tuple(found)

@@ -88,12 +88,17 @@ def broken(answer: uv_answer.Answer) -> HostError:
         return outage.failed("the package index", cause)
     if answer.code == "disk-failed":
         return disk.refused(Path("uv's cache"), cause, "free some space, or set UV_CACHE_DIR")
+    return broke("uv", cause)
+
+
+def broke(solver: str, cause: str) -> HostError:
+    """Return that a solver failed without an answer about the stack."""
     return HostError(
         Reason(
             code="solver-broke",
-            what="uv failed without an answer",
+            what=f"{solver} failed without an answer",
             cause=cause,
-            fix="`--verbose` shows uv's own words",
+            fix=f"`--verbose` shows {solver}'s own words",
         )
     )
 

@@ -45,7 +45,10 @@ def gather(
             web, cache, url=artefact.url, sha256=artefact.sha256, want=wanted.get(name, ())
         )
         inside = Inside(
-            files=found.files, requires_python=found.requires_python, texts=found.members
+            files=found.files,
+            requires_python=found.requires_python,
+            texts=found.members,
+            requires=found.requires,
         )
         return name, (found.size, inside)
 

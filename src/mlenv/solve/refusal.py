@@ -18,7 +18,10 @@ from mlenv.solve.asking import ask, core, narrowed
 from mlenv.solve.repair import missing, needs_build
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlenv.catalog.load import Catalog
+    from mlenv.plan.model import Plan
     from mlenv.solve.asking import Desk
 
 
@@ -79,13 +82,19 @@ def conflict(question: uv.Question, keys: tuple[str, ...], cause: str) -> StackE
     lines = {each.key: each.text for each in question.requirements}
     if question.plan.stack.cuda is not None:
         lines[question.plan.stack.keys["cuda"]] = f"cuda {question.plan.stack.cuda}"
+    return no_solution(question.plan, lines, keys, cause, f"uv {tools.uv_version()}")
+
+
+def no_solution(
+    plan: Plan, lines: Mapping[str, str], keys: tuple[str, ...], cause: str, solver: str
+) -> StackError:
+    """Return the ``no-solution`` of ``keys``, whose ``lines`` a solver cannot satisfy together."""
     shown = [lines.get(key, key) for key in keys]
     one = len(shown) == 1
     what = f"{shown[0]} cannot be had" if one else f"{_and(shown)} cannot be together"
     if not shown:
         what = "no set of versions satisfies the spec"
-    python = question.plan.stack.python
-    where = f"for Python {python}, {question.plan.stack.platform}"
+    where = f"for Python {plan.stack.python}, {plan.stack.platform}"
     return StackError(
         Reason(
             code="no-solution",
@@ -93,8 +102,7 @@ def conflict(question: uv.Question, keys: tuple[str, ...], cause: str) -> StackE
             cause=cause or "the solver proves that no versions satisfy them all",
             fix="change or drop one of these lines; `--verbose` shows the solver's own proof",
             where=keys,
-            source=f"uv {tools.uv_version()} over what was published before "
-            f"{question.plan.exclude_newer}",
+            source=f"{solver} over what was published before {plan.exclude_newer}",
         )
     )
 
