@@ -125,6 +125,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "usage": (Exit.USAGE, "the command line is wrong"),
     "matrix-order": (Exit.USAGE, "a matrix cannot be planned or run in the way it was asked"),
     "result-unreadable": (Exit.USAGE, "a file of a results folder is damaged, or of a newer mlenv"),
+    "intake-unreadable": (Exit.USAGE, "what `init --from` names is no file that it reads"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack
     "python-unsupported": (Exit.IMPOSSIBLE, "no release in the range takes this Python"),

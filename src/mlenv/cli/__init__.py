@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _SHORT = {
-    "init": "Write a first spec, from flags.",
+    "init": "Write a first spec, or read one off what is there.",
     "check": "Say whether specs can run, in milliseconds.",
     "explain": "Show every decision, its reason and its source.",
     "lock": "Solve specs and write their locks.",

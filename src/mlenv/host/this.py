@@ -209,3 +209,12 @@ def _start(path: Path) -> str:
 def _space(of: str, path: Path) -> Space:
     there = next((each for each in (path, *path.parents) if each.exists()), Path("/"))
     return Space(of=of, path=str(path), free_bytes=shutil.disk_usage(there).free)
+
+
+def active_python() -> str:
+    """Return the interpreter of the active venv or conda environment, else that on PATH."""
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        found = Path(os.environ.get(variable) or "/nowhere") / "bin" / "python"
+        if found.is_file():
+            return str(found)
+    return "python3"
