@@ -33,7 +33,7 @@ class Timeline:
     results: tuple[CellResult, ...]
     """Oldest first; none where a run named it and left no result."""
     pending: bool = False
-    """Whether the last run named it and has no result of it."""
+    """Whether the last night named it and has no result of it."""
 
     @property
     def last(self) -> CellResult | None:
@@ -110,9 +110,9 @@ class History:
     runs: tuple[Run, ...]
     """Oldest first."""
     cells: tuple[Timeline, ...]
-    """Those of the last run, in its order."""
+    """Those of the last night, in the order of its runs: shards are runs of one night."""
     left: tuple[Timeline, ...]
-    """Those of earlier runs that the last one did not name."""
+    """Those of earlier nights that the last one did not name."""
 
 
 def history(runs: Sequence[Run], results: Iterable[CellResult]) -> History:
@@ -120,19 +120,17 @@ def history(runs: Sequence[Run], results: Iterable[CellResult]) -> History:
     found: dict[str, list[CellResult]] = defaultdict(list)
     for each in results:
         found[each.cell].append(each)
-    newest = runs[-1] if runs else None
-    now = dict.fromkeys(newest.cells) if newest else {}
-    now |= {n: None for n, all_ in found.items() if newest and all_[-1].run == newest.run}
-    cells = [
-        Timeline(cell=n, results=tuple(found[n]), pending=_pending(found[n], newest)) for n in now
-    ]
+    night = runs[-1].night if runs else ""
+    now = dict.fromkeys(name for run in runs if run.night == night for name in run.cells)
+    now |= {name: None for name, own in found.items() if own[-1].night == night}
+    cells = []
+    for name in now:
+        own = tuple(found.get(name, ()))
+        late = not own or own[-1].night != night
+        cells.append(Timeline(cell=name, results=own, pending=late))
     left = [
-        Timeline(cell=name, results=tuple(all_))
-        for name, all_ in sorted(found.items())
+        Timeline(cell=name, results=tuple(own))
+        for name, own in sorted(found.items())
         if name not in now
     ]
     return History(runs=tuple(runs), cells=tuple(cells), left=tuple(left))
-
-
-def _pending(results: Sequence[CellResult], newest: Run | None) -> bool:
-    return not results or newest is None or results[-1].run != newest.run

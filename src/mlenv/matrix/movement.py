@@ -1,7 +1,7 @@
 """What moved between two results of a cell, and which of it is the first suspect. Pure.
 
 A suspect is a guess with its reason: the only package that moved, one that the failure names, or
-the heaviest layer that moved. ``mlenv matrix bisect`` makes a guess sure.
+the heaviest that moved. ``mlenv matrix bisect`` makes a guess sure.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Grounds = Literal["only", "named", "heaviest"]
 
 _WORDS = {
     "only": "the only package that moved",
-    "named": "moved, and the failure names it",
-    "heaviest": "what kernels run on is suspected first",
+    "named": "it moved, and the failure names it",
+    "heaviest": "the heaviest that moved, so only a guess",
 }
 
 
@@ -38,10 +38,14 @@ class Suspect:
     """How many packages moved."""
 
     @property
+    def reason(self) -> str:
+        """Why it is suspected, in words."""
+        return _WORDS[self.grounds] + (f" (of {self.of} that moved)" if self.of > 1 else "")
+
+    @property
     def text(self) -> str:
         """The suspect and the reason, in words."""
-        among = f", first of {self.of}" if self.of > 1 else ""
-        return f"{self.move.text}: {_WORDS[self.grounds]}{among}"
+        return f"{self.move.text}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

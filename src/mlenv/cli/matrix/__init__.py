@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mlenv.cli.matrix.plan import command as plan
+from mlenv.cli.matrix.report import command as report
 
 
 @click.group(epilog="Example: mlenv matrix plan specs/")
@@ -16,3 +17,4 @@ def command() -> None:
 
 
 command.add_command(plan, "plan")
+command.add_command(report, "report")

@@ -1,0 +1,1 @@
+"""What the nights of a matrix say, as a page, Markdown, JUnit, JSON and a badge: pure functions."""
