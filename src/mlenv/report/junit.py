@@ -44,7 +44,7 @@ def junit(verdict: Verdict) -> str:
         (
             '<?xml version="1.0" encoding="UTF-8"?>',
             "<testsuites>",
-            f"<testsuite{_words(words)}>",
+            f"<testsuite{attributes(words)}>",
             *_properties(verdict),
             *(line for each in rows for line in _case(each, verdict)),
             *_whole(verdict),
@@ -55,11 +55,13 @@ def junit(verdict: Verdict) -> str:
     )
 
 
-def _words(words: dict[str, object]) -> str:
-    return "".join(f" {name}={quoteattr(_clean(str(text)))}" for name, text in words.items())
+def attributes(words: dict[str, object]) -> str:
+    """Return the attributes of an element, each with a space before it."""
+    return "".join(f" {name}={quoteattr(writable(str(text)))}" for name, text in words.items())
 
 
-def _clean(text: str) -> str:
+def writable(text: str) -> str:
+    """Return ``text`` without the characters that no XML may hold."""
     return _UNWRITABLE.sub("?", text)
 
 
@@ -72,30 +74,30 @@ def _properties(verdict: Verdict) -> Iterator[str]:
         ("lock", plan.lock_digest),
         ("probe", plan.probe_sha256),
     ):
-        yield f"<property{_words({'name': name, 'value': text})}/>"
+        yield f"<property{attributes({'name': name, 'value': text})}/>"
     yield "</properties>"
 
 
 def _case(row: Probed, verdict: Verdict) -> Iterator[str]:
     level = "user" if row.level is None else f"level{row.level}"
     words = {"classname": f"mlenv.{level}", "name": row.name, "time": f"{row.seconds:.3f}"}
-    yield f"<testcase{_words({**words})}>"
+    yield f"<testcase{attributes({**words})}>"
     known = [each for each in verdict.findings if row.name in {each.probe, *each.also}]
     why = "; ".join(f"{each.cause}. Fix: {each.fix}" for each in known)
     message = why or first_line(row.message) or row.reason or row.status
     if row.status in {"skip", "blocked"}:
-        yield f"<skipped{_words({'message': message})}/>"
+        yield f"<skipped{attributes({'message': message})}/>"
     elif row.status != "pass":
         kind = "failure" if row.status == "fail" else "error"
         words = {"message": message, "type": row.reason or row.status}
-        yield f"<{kind}{_words({**words})}>{escape(_clean(row.message or ''))}</{kind}>"
+        yield f"<{kind}{attributes({**words})}>{escape(writable(row.message or ''))}</{kind}>"
     if row.stderr:
-        yield f"<system-err>{escape(_clean(row.stderr))}</system-err>"
+        yield f"<system-err>{escape(writable(row.stderr))}</system-err>"
     yield "</testcase>"
 
 
 def _whole(verdict: Verdict) -> Iterator[str]:
-    yield f"<testcase{_words({'classname': 'mlenv', 'name': WHOLE, 'time': '0'})}>"
+    yield f"<testcase{attributes({'classname': 'mlenv', 'name': WHOLE, 'time': '0'})}>"
     if verdict.exit_status != 0:
         message = f"{verdict.word}: {MEANING[verdict.word]}"
         told = [
@@ -103,5 +105,5 @@ def _whole(verdict: Verdict) -> Iterator[str]:
         ]
         told += [f"not passed: {', '.join(verdict.missing)}"] if verdict.missing else []
         words = {"message": message, "type": verdict.word}
-        yield f"<failure{_words({**words})}>{escape(_clean(chr(10).join(told)))}</failure>"
+        yield f"<failure{attributes({**words})}>{escape(writable(chr(10).join(told)))}</failure>"
     yield "</testcase>"
