@@ -126,6 +126,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "matrix-order": (Exit.USAGE, "a matrix cannot be planned or run in the way it was asked"),
     "result-unreadable": (Exit.USAGE, "a file of a results folder is damaged, or of a newer mlenv"),
     "intake-unreadable": (Exit.USAGE, "what `init --from` names is no file that it reads"),
+    "edit-order": (Exit.USAGE, "a spec cannot be edited in the way it was asked"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack
     "python-unsupported": (Exit.IMPOSSIBLE, "no release in the range takes this Python"),

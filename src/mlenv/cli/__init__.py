@@ -27,6 +27,8 @@ _SHORT = {
     "image": "Make the image of a locked folder.",
     "verify": "Prove that an environment is as locked, and runs.",
     "matrix": "Plan and run many stacks, night by night.",
+    "add": "Add packages to a spec, and lock it.",
+    "remove": "Remove packages from a spec, and lock it.",
     "update": "Move a lock, or only its base image.",
     "diff": "Say what moved between two locks.",
     "export": "Write a lock as a file of another tool.",
@@ -96,16 +98,31 @@ def _loaded(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a comma
             from mlenv.cli.image import command as image  # noqa: PLC0415
 
             return image
-        case "update":
-            from mlenv.cli.update import command as update  # noqa: PLC0415
-
-            return update
         case "verify":
             from mlenv.cli.verify import command as verify  # noqa: PLC0415
 
             return verify
+        case "add" | "remove" | "update":
+            return _editing(name)
         case _:
             return _beside(name)
+
+
+def _editing(name: str) -> click.Command:
+    """Import one of the commands that change a spec, or move its lock."""
+    match name:
+        case "add":
+            from mlenv.cli.add import command as add  # noqa: PLC0415
+
+            return add
+        case "remove":
+            from mlenv.cli.remove import command as remove  # noqa: PLC0415
+
+            return remove
+        case _:
+            from mlenv.cli.update import command as update  # noqa: PLC0415
+
+            return update
 
 
 def _beside(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a command)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ from mlenv.errors import Exit, MlenvError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mlenv.build.verdict import Order, Outcome
+    from mlenv.build.verdict import Outcome
     from mlenv.cli.making import Making
+    from mlenv.lock import Lock
+    from mlenv.spec.parse import SpecFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,10 @@ class Job:
     repin: bool = False
     making: Making | None = None
     """How images are made; None where none is asked for."""
+    moves: bool = False
+    """Whether what moved since the former lock is said."""
+    text: str | None = None
+    """What the one spec is going to say, where that is not on the disk yet."""
 
     def run(self, specs: Sequence[Path]) -> int:
         """Do it for each spec; return the worst status."""
@@ -54,7 +60,7 @@ class Job:
     def _one(self, path: Path) -> tuple[dict[str, Any], Exit]:
         current = None
         if not (self.upgrade or self.repin):
-            text = opening.read(path)
+            text = opening.read(path) if self.text is None else self.text
             current = uptodate.current(text, self.out, target=self.target, recipe=self.recipe)
         if current is not None:
             document, status = self._unchanged(path, current)
@@ -95,12 +101,22 @@ class Job:
         status = Exit.UNPROVEN if unknown and self.strict else Exit.DONE
         return words.unchanged(str(path), locks), status
 
-    def _anew(self, path: Path) -> tuple[dict[str, Any], Exit]:
+    def tried(self, path: Path) -> Exit:
+        """Solve every target and write nothing; say why one cannot be."""
+        _, found = self._built(path, check=True)
+        real = [
+            replace(each, reasons=tuple(r for r in each.reasons if r.code != "out-of-date"))
+            for each in found
+        ]
+        for each in real:
+            words.show_reasons(each.reasons, "error")
+        return words.worst(real, strict=False)
+
+    def _built(self, path: Path, *, check: bool = False) -> tuple[SpecFile, tuple[Outcome, ...]]:
         from mlenv.build.job import build  # noqa: PLC0415 (not for a no-op)
         from mlenv.build.verdict import Order  # noqa: PLC0415
 
-        spec = opening.spec_file(path)
-        words.noted_unbuilt(spec)
+        spec = opening.spec_file(path, self.text)
         order = Order(
             out=self.out,
             today=opening.today(),
@@ -108,25 +124,51 @@ class Job:
             recipe=self.recipe,
             upgrade=self.upgrade,
             repin=self.repin,
-            check=self.check,
+            check=check or self.check,
         )
         indexes = {alias: each.url for alias, each in spec.spec.indexes.items()}
         with (
             opening.desk(offline=self.offline, verbose=self.verbose, indexes=indexes) as desk,
             opening.pinning(offline=self.offline) as asks,
         ):
-            found = build(spec, opening.catalog(), desk, order, asks)
+            return spec, build(spec, opening.catalog(), desk, order, asks)
+
+    def _anew(self, path: Path) -> tuple[dict[str, Any], Exit]:
+        from mlenv.build.verdict import chosen, former_lock  # noqa: PLC0415 (not for a no-op)
+
+        asked = opening.spec_file(path, self.text)
+        words.noted_unbuilt(asked)
+        before = {
+            each.folder: former_lock(self.out / each.folder)
+            for each in (chosen(asked, self.target) if self.moves else ())
+        }
+        spec, found = self._built(path)
         for each in found:
             words.show(each, quiet=self.as_json)
+        document = words.document(spec, found)
+        for outcome, row in zip(found, document["targets"], strict=True):
+            former = before.get(outcome.stack.folder)
+            if former is not None and outcome.lock is not None:
+                row["moved"] = self._moved(former, outcome.lock)
         if not self.as_json:
-            self._told(found, order)
-        return words.document(spec, found), words.worst(found, strict=self.strict)
+            self._told(found)
+        return document, words.worst(found, strict=self.strict)
 
-    def _told(self, found: Sequence[Outcome], order: Order) -> None:
+    def _moved(self, former: Lock, lock: Lock) -> dict[str, Any]:
+        from mlenv.changes import changes  # noqa: PLC0415 (not for a no-op)
+        from mlenv.cli import moves  # noqa: PLC0415
+
+        found = changes(former, lock)
+        if not self.as_json:
+            for line in moves.lines(found, few=True) if found else ("nothing moved",):
+                words.say(f"  {line}")
+        return moves.document(found)
+
+    def _told(self, found: Sequence[Outcome]) -> None:
         made = [each for each in found if each.folder is not None and not each.reasons]
-        if self.making is not None and not order.check:
+        if self.making is not None and not self.check:
             return
         for each in made:
             click.echo(str(each.folder))
-        if made and self.recipe and not order.check:
+        if made and self.recipe and not self.check:
             words.say(f"make the image: mlenv image {made[-1].folder}")

@@ -84,15 +84,15 @@ def read(path: Path) -> str:
         ) from None
 
 
-def spec_file(path: Path) -> SpecFile:
-    """Return a spec, parsed.
+def spec_file(path: Path, text: str | None = None) -> SpecFile:
+    """Return a spec, parsed; ``text`` is what it is going to say, if not what it says.
 
     Raises:
         UsageError: every mistake of it.
     """
     from mlenv.spec.parse import parse_spec  # noqa: PLC0415 (pydantic stays out of a no-op)
 
-    return parse_spec(read(path), origin=str(path))
+    return parse_spec(read(path) if text is None else text, origin=str(path))
 
 
 @contextmanager

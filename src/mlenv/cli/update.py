@@ -48,5 +48,6 @@ def command(  # noqa: PLR0913 (an option each)
         strict=strict,
         as_json=as_json,
         verbose=verbose,
+        moves=True,
     )
     return run.run(specs)
