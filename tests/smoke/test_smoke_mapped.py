@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uv
 
-from mlenv.smoke.mapped import begins, covers
-from mlenv.smoke.versions import stem_of
+from mlenv.smoke.mapped import covers
+from mlenv.smoke.versions import begins, stem_of
 from probing import Probe, copied
 
 if TYPE_CHECKING:
@@ -191,3 +191,23 @@ def test_an_environment_without_cuda_has_nothing_to_load(root: Path, tmp_path: P
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
     row = said(root, tmp_path, {"PATH": os.defpath})
     assert (row["status"], row["reason"]) == ("skip", "nothing-to-load")
+
+
+@pytest.mark.parametrize(("driver", "asked"), [(0, False), (13000, True)])
+def test_cupti_is_asked_only_where_there_is_a_driver(
+    root: Path, tmp_path: Path, *, driver: int, asked: bool
+) -> None:
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").write_text('__version__ = "0.12"\n')
+    (tmp_path / "jax_cuda13_plugin").mkdir()
+    (tmp_path / "jax_cuda13_plugin" / "_versions.py").write_text(
+        "import os\n"
+        f"def cuda_driver_get_version(): return {driver}\n"
+        f"def cupti_get_version(): return 130200 if {driver} else os.abort()\n"
+        "def cufft_get_version(): 1 / 0\n"
+    )
+    probe = Probe(root=root)
+    (row,) = probe.report("mapped:jax", env={"PYTHONPATH": f"{root}:{tmp_path}"})["probes"]
+    assert row["status"] == "pass", row
+    assert ("cupti_get_version" in row["facts"]["versions"]) is asked
+    assert row["facts"]["versions"]["cuda_driver_get_version"] == driver

@@ -14,7 +14,7 @@ import re
 from mlenv.smoke import owners
 from mlenv.smoke.distributions import same
 from mlenv.smoke.register import Fail, Skip, Tried, load
-from mlenv.smoke.versions import SAYS, stem_of
+from mlenv.smoke.versions import SAYS, begins, stem_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,12 +75,23 @@ def jax(given: Given) -> dict[str, Any]:
     else:
         raise _cpu_build("jax", facts)
     facts["plugin"] = name
-    for each in sorted(dir(versions)):
-        if each.endswith(("_get_version", "_build_version")):
-            with Tried() as tried:  # CUPTI of 13.5 does not answer without a driver
-                facts.setdefault("versions", {})[each] = getattr(versions, each)()
+    facts["versions"] = _jax_versions(versions)
     facts["plugin_library"] = _loaded_in(f"jax_plugins.xla_{name}")
     return _examined(given, owners.libraries(), facts)
+
+
+def _jax_versions(versions: Any) -> dict[str, int]:  # noqa: ANN401 (a module of the target)
+    """Return what jax's plug-in was built with and what it has loaded.
+
+    Without a driver CUPTI of 13.5 refuses to answer, and that of 13.2 dies of the question.
+    """
+    found: dict[str, int] = {}
+    names = [each for each in dir(versions) if each.endswith(("_get_version", "_build_version"))]
+    for each in sorted(names):  # the driver's comes before CUPTI's
+        if each != "cupti_get_version" or found.get("cuda_driver_get_version"):
+            with Tried():
+                found[each] = getattr(versions, each)()
+    return found
 
 
 def _loaded_in(name: str) -> str:
@@ -219,12 +230,6 @@ def _problems(
     if says and each["owner"].startswith("nvidia-") and not begins(each["owner_version"], says):
         problems.append(("says-differs", f"{soname} of {whose} says that it is {says}: {path}"))
     return problems
-
-
-def begins(version: str, says: str) -> bool:
-    """Tell whether a library's own number is the beginning of its package's."""
-    parts = says.split(".")
-    return version.split(".")[: len(parts)] == parts
 
 
 def _foreign(path: str, owner: str | None, known: dict[str, list[Owned]]) -> str:

@@ -100,3 +100,9 @@ SAYS: dict[str, Callable[[ctypes.CDLL], str]] = {
     "libcusparseLt": _property("cusparseLtGetProperty"),
 }
 """Name of a library -> its question. CUPTI's number is no version of its package."""
+
+
+def begins(version: str, says: str) -> bool:
+    """Tell whether a library's own number is the beginning of its package's."""
+    parts = says.split(".")
+    return version.split(".")[: len(parts)] == parts
