@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from mlenv.report.causes import failure_in, failures
+from mlenv.smoke import cuda_driver, nvml_facts
 
 RECORDED = tomllib.loads((Path(__file__).parent / "recorded.toml").read_text(encoding="utf-8"))
 CASES: list[dict[str, Any]] = RECORDED["said"]
@@ -54,3 +56,37 @@ def test_a_row_about_one_probe_is_about_no_other() -> None:
         "mixed-compilers",
         "ptx-too-new",
     ]
+
+
+OPEN = {
+    "blind-oracle",  # the probe itself is wrong
+    "driver-call-failed",
+    "invalid-image",
+    "invalid-ptx",
+}
+"""Codes of which nobody knows a cause: they are told as unknown, with all their words."""
+ROOM = Path(cuda_driver.__file__).parent
+
+
+def codes() -> dict[str, str]:
+    """Return every code that a probe fails with, and the beginning of the probes that it may be."""
+    found = {}
+    for path in sorted(ROOM.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Fail" and node.args:
+                words = [
+                    each.value
+                    for each in ast.walk(node.args[0])
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                ]
+                found.update(dict.fromkeys(words, "desk:" if "desk" in path.name else "torch:"))
+    skips = {"no-device", "no-driver"}
+    reasons = {*cuda_driver.REASONS.values(), *nvml_facts.REASONS.values(), "nvml-failed"} - skips
+    return found | dict.fromkeys(reasons, "driver")
+
+
+def test_every_code_of_a_probe_has_a_cause_or_is_said_to_have_none() -> None:
+    found = codes()
+    assert len(found) > 30
+    known = {code for code, probe in found.items() if failure_in(probe, f"{code}\nits words")}
+    assert {code for code in found if code not in known} == OPEN & found.keys()

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from judging import asked, good, library, lock, report
+from judging import TORCH, asked, good, library, lock, report
 from mlenv.errors import Exit, HostError
 from mlenv.report.judge import judge
 from mlenv.report.probed import parse_report
 
 if TYPE_CHECKING:
+    from mlenv.report.plan import Scope
     from mlenv.report.verdict import Verdict
 
 SKIP = {"status": "skip", "reason": "no-driver", "message": "libcuda.so.1: cannot open"}
@@ -107,6 +108,13 @@ def test_the_static_part_is_never_called_verified() -> None:
             id="what is not required may be skipped",
         ),
         pytest.param({}, {"host": {"python": "3.11.2"}}, "failed", "python-differs", id="Python"),
+        pytest.param(
+            {},
+            {"host": {"python": "3.12.3", "machine": "aarch64"}},
+            "failed",
+            "machine-differs",
+            id="another architecture",
+        ),
     ],
 )
 def test_verdicts(
@@ -115,6 +123,31 @@ def test_verdicts(
     found = judged(changes, **words)
     assert (found.word, found.root.id if found.root else None) == (word, root)
     assert (found.exit_status == 0) is (word == "verified")
+
+
+def test_a_build_with_the_gil_is_no_free_threaded_one() -> None:
+    plan = asked(lock(python="3.14t"))
+    rows = good(plan)
+    rows["host"]["facts"] = {"free_threaded": False}
+    found = judge(plan, report(plan, rows))
+    assert found.root is not None
+    assert (found.word, found.root.id) == ("failed", "python-differs")
+    assert "uv venv -p 3.14t" in found.root.fix
+
+
+@pytest.mark.parametrize("scope", ["static", "gpu"])
+def test_without_a_compiler_it_is_said_what_was_not_asked(scope: Scope) -> None:
+    plan = asked(lock(compile_="none"), scope=scope)
+    found = judge(plan, report(plan, good(plan)))
+    assert found.exit_status == Exit.DONE
+    (warning,) = found.findings
+    assert (warning.id, warning.weight) == ("no-compiler-locked", "warning")
+    assert "compile:c" in warning.what
+    assert ("torch:compile" in warning.what) is (scope == "gpu")
+    assert "compile = true" in warning.fix
+    for packages in (TORCH, {"numpy": "2.4.6"}):
+        plan = asked(lock(packages, compile_="cc" if packages is TORCH else "none"), scope=scope)
+        assert judge(plan, report(plan, good(plan))).findings == ()
 
 
 @pytest.mark.parametrize("name", sorted(asked().required))

@@ -160,6 +160,37 @@ def locked(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        pytest.param(
+            ('platform = "linux/amd64"', 'platform = "linux/arm64"'),
+            ["cannot be installed on this machine", "linux/arm64 (aarch64)"],
+            id="another architecture",
+        ),
+        pytest.param(
+            ("\npython = ", '\npython = "3.99"  # '),
+            ["there is no Python 3.99 to verify it with", "uv python install 3.99"],
+            id="a Python that nobody has",
+        ),
+    ],
+)
+def test_what_cannot_be_installed_here_is_said(
+    tmp_path: Path, lines: tuple[str, str], said: list[str]
+) -> None:
+    folder = locked(tmp_path)
+    text = (folder / "mlenv.lock").read_text()
+    (folder / "mlenv.lock").write_text(text.replace(*lines))
+    done = mlenv(
+        str(folder),
+        "--static",
+        MLENV_CACHE_DIR=str(tmp_path / "cache"),
+        UV_PYTHON_DOWNLOADS="never",
+    )
+    assert done.returncode == 4
+    assert [each for each in said if each not in done.stderr] == []
+
+
 def test_the_command_writes_every_form(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in ("junit", "html", "report")}
     options: list[str] = [word for name, path in files.items() for word in (f"--{name}", str(path))]

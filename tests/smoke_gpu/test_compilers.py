@@ -14,6 +14,7 @@ import pytest
 import uv
 
 import mlenv
+from mlenv.report.causes import failure_in
 from mlenv.smoke.kernels_compilers import fitting
 from mlenv.smoke.kernels_driver import PTX
 
@@ -93,6 +94,44 @@ def test_nvrtc_of_a_wheel_compiles_without_gpu_and_driver(tmp_path: Path) -> Non
     assert probe["facts"]["path"].startswith(str(tmp_path / "env"))
     assert all(each["bytes"] > 1000 for each in probe["facts"]["built"].values())
     assert sorted(probe["facts"]["built"]) == ["sm_120", "sm_75", "sm_90"]
+
+
+def test_c_and_its_python_headers_are_used() -> None:
+    program("gcc"), program("g++")
+    probe = said("compile:c")
+    assert probe["status"] == "pass", probe
+    assert Path(probe["facts"]["headers"], "Python.h").is_file()
+
+
+@pytest.mark.parametrize(
+    ("programs", "variables", "words"),
+    [
+        pytest.param([], {}, "no C compiler: neither gcc nor clang on PATH", id="none at all"),
+        pytest.param(
+            [], {"CC": "/no/such/cc"}, "/no/such/cc (CC) cannot be started", id="CC names none"
+        ),
+        pytest.param(["gcc"], {}, "no C++ compiler: neither g++ nor clang++", id="no C++"),
+        pytest.param(["gcc", "g++"], {"CXX": "false"}, "false ended with 1", id="one that refuses"),
+        pytest.param(["gcc"], {"CPATH": "gone"}, "Python.h: No such file", id="no headers"),
+    ],
+)
+def test_a_missing_compiler_is_named_with_its_cause(
+    tmp_path: Path, programs: list[str], variables: dict[str, str], words: str
+) -> None:
+    for each in programs:
+        # As itself: gcc finds its parts by its own place.
+        text = f'#!/bin/sh\nPATH={os.environ["PATH"]} exec {program(each)} "$@"\n'
+        if variables.pop("CPATH", ""):
+            text = "#!/bin/sh\necho 'fatal error: Python.h: No such file or directory'; exit 1\n"
+        (tmp_path / each).write_text(text)
+        (tmp_path / each).chmod(0o755)
+    path = f"{tmp_path}:{tmp_path.parent}" + (":/bin" if "CXX" in variables else "")
+    probe = said("compile:c", PATH=path, **variables)
+    assert probe["status"] == "fail"
+    assert words in probe["message"]
+    found = failure_in("compile:c", "\n".join((probe["reason"], probe["message"])))
+    assert found is not None
+    assert found[0].id == "no-compiler"
 
 
 @pytest.mark.parametrize(

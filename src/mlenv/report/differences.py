@@ -29,6 +29,7 @@ _REBUILD = "install the environment from its lock again (`uv sync --locked`, or 
 def differences(plan: Plan, report: ProbeReport) -> Iterator[Finding]:
     """Yield what differs between the lock and what was found."""
     yield from _distributions(plan, report)
+    yield from _machine(plan, report)
     yield from _python(plan, report)
     yield from _libraries(plan, report)
     yield from _gpus(plan, report)
@@ -81,6 +82,28 @@ def _python(plan: Plan, report: ProbeReport) -> Iterator[Finding]:
             what=f"the interpreter is Python {said}, the lock is for {plan.python}",
             cause="another Python ran than the one that the stack is locked for",
             fix="name the interpreter of the environment with --python",
+        )
+    elif plan.python.endswith("t") and report.facts("host").get("free_threaded") is False:
+        yield Finding(
+            id="python-differs",
+            weight="error",
+            probe="host",
+            what=f"the interpreter is a Python {said} with the GIL, the lock is for {plan.python}",
+            cause="another build of Python ran than the one that the stack is locked for",
+            fix=f"make the environment with the free-threaded build (`uv venv -p {plan.python}`)",
+        )
+
+
+def _machine(plan: Plan, report: ProbeReport) -> Iterator[Finding]:
+    said = str(report.host.get("machine") or plan.machine)
+    if said != plan.machine:
+        yield Finding(
+            id="machine-differs",
+            weight="error",
+            probe="host",
+            what=f"the machine is {said}, the lock is for {plan.machine}",
+            cause="wheels of one architecture do not run on another",
+            fix="verify it on a machine of the lock's platform, or lock a target with this one",
         )
 
 

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from mlenv.files import sha256
 from mlenv.layers import DEV
 from mlenv.lock import lock_text
+from mlenv.machine import ARCHITECTURES
 from mlenv.report.wanted import Stack, wanted
 
 if TYPE_CHECKING:
@@ -57,7 +58,11 @@ class Plan:
     required: frozenset[str]
     distributions: Mapping[str, str]
     python: str
+    machine: str
+    """``x86_64``: what ``uname -m`` says there."""
     cuda: bool
+    without_compiler: tuple[str, ...] = ()
+    """What would be asked if the image had a C compiler."""
     driver_cuda_min: str | None = None
     """The oldest CUDA that the driver must run."""
     driver: str | None = None
@@ -100,7 +105,16 @@ def plan(lock: Lock, smoke: Mapping[str, Any], asked: Asked) -> Plan:
         required=frozenset(names) - {each.name for each in rows if not each.required},
         distributions=distributions,
         python=lock.target.python,
+        machine=ARCHITECTURES[lock.target.platform],
         cuda=cuda,
+        without_compiler=tuple(
+            each.name
+            for each in wanted()
+            if each.compiler == "cc"
+            and not each.has_compiler(stack)
+            and each.lacks_nothing_but_a_compiler(stack)
+            and _asks(each, asked)
+        ),
         driver_cuda_min=f"{lock.stack.toolkit.split('.')[0]}.0" if cuda else None,
         driver=lock.target.driver,
         gpus=gpus,

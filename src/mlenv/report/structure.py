@@ -35,6 +35,7 @@ def structure(plan: Plan, report: ProbeReport) -> Iterator[Finding]:
     yield from _cudnn(report)
     yield from _foreign(plan, report)
     yield from _mig(plan, report)
+    yield from _without_compiler(plan)
 
 
 def _finding(name: str, probe: str, what: str, seen: str = "") -> Finding:
@@ -124,3 +125,10 @@ def _mig(plan: Plan, report: ProbeReport) -> Iterator[Finding]:
     seen = report.facts("driver").get("devices")
     if sliced and isinstance(seen, list) and len(seen) < plan.min_gpus:
         yield _finding("mig", "nvml", f"MIG is on for {len(sliced)} GPUs, and {len(seen)} is seen")
+
+
+def _without_compiler(plan: Plan) -> Iterator[Finding]:
+    """Say what a verdict is silent about, which most users of torch would take for proven."""
+    if plan.without_compiler:
+        names = ", ".join(plan.without_compiler)
+        yield _finding("no-compiler-locked", "", f"nothing is said of torch.compile: {names}")

@@ -54,10 +54,17 @@ class Wanted:
 
     def applies(self, stack: Stack) -> bool:
         """Tell whether a stack has what this probe is about."""
+        return self.lacks_nothing_but_a_compiler(stack) and self.has_compiler(stack)
+
+    def has_compiler(self, stack: Stack) -> bool:
+        """Tell whether the image has the compiler for it."""
+        return _RANK[stack.compiler] >= _RANK[self.compiler]
+
+    def lacks_nothing_but_a_compiler(self, stack: Stack) -> bool:
+        """Tell whether a stack has all the rest."""
         return (
             (stack.cuda or not self.cuda)
             and (stack.free or self.threads == "any")
-            and _RANK[stack.compiler] >= _RANK[self.compiler]
             and (
                 not self.packages
                 or any(filter_names(stack.packages, each) for each in self.packages)

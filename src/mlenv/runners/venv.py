@@ -6,6 +6,7 @@ Nothing is solved here, and nothing is written into the folder.
 
 from __future__ import annotations
 
+import platform
 import re
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from mlenv.backends import uv as backend
 from mlenv.files import digest
 from mlenv.host import disk, process, tools
 from mlenv.layers import DEFAULT_INDEX, DEV, SOURCE, slices
+from mlenv.machine import ARCHITECTURES
 from mlenv.report.runner import runner_failed
 from mlenv.solve.asking import passes
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 3600.0
 _DONE = "mlenv-verify.done"
-_DOING = {"venv": "make an environment: a Python of the lock's version is not here, nor fetched"}
+_COMPILED = "--compile-bytecode"
+"""Each probe is a process of its own, and torch takes 9 s to import from its sources."""
 _MARK = re.compile(r"^\W*((error|cause|[Cc]aused by):)?")
 
 
@@ -49,10 +52,11 @@ def synced(
     python = venv / "bin" / "python"
     if (venv / _DONE).is_file() and python.exists():
         return str(python)
+    _check_machine(lock)
     say(f"installing {lock.title}: {len(lock.package)} packages")
     with tools.scratch() as scratch:
         made = disk.read(folder, [backend.PROJECT, backend.ANSWER])
-        _uv(["venv", "--clear", "--python", lock.target.python, str(venv)], scratch, {})
+        _make(lock.target.python, venv, scratch)
         if backend.ANSWER in made:
             _from_answer(lock, made, venv, scratch, variant=variant)
         else:
@@ -62,12 +66,35 @@ def synced(
     return str(python)
 
 
+def _check_machine(lock: Lock) -> None:
+    """Refuse what uv would only find out by the hash of a wheel of another architecture."""
+    wanted, here = ARCHITECTURES[lock.target.platform], platform.machine()
+    if wanted != here:
+        raise runner_failed(
+            f"{lock.title} cannot be installed on this machine",
+            f"it is locked for {lock.target.platform} ({wanted}), and this is {here}",
+            f"verify it on a machine of {wanted}: there, or with --runner slurm --python VENV",
+        )
+
+
+def _make(version: str, venv: Path, scratch: Path) -> None:
+    words = ["venv", "--clear", "--python", version, str(venv)]
+    said = _said(words, scratch, {})
+    if said:
+        raise runner_failed(
+            f"there is no Python {version} to verify it with",
+            f"uv finds none here, and could not fetch one: {said}",
+            f"install it (`uv python install {version}`, or put python{version} on PATH), or "
+            "name an environment of your own with --python",
+        )
+
+
 def _from_answer(
     lock: Lock, made: Mapping[str, str], venv: Path, scratch: Path, *, variant: str
 ) -> None:
     for name, text in made.items():
         disk.write(scratch / name, text, durable=False)
-    words = ["sync", "--locked", "--no-install-project", "--python", lock.target.python]
+    words = ["sync", "--locked", "--no-install-project", "--python", lock.target.python, _COMPILED]
     words += ["--all-groups" if variant == "dev" else "--no-default-groups"]
     _uv(words, scratch, {"UV_PROJECT_ENVIRONMENT": str(venv)})
 
@@ -81,6 +108,7 @@ def _from_layers(
         path = scratch / f"{number}.txt"
         disk.write(path, each.file.text, durable=False)
         words = ["pip", "install", "--python", str(venv), "--no-deps", "--require-hashes"]
+        words += [_COMPILED]
         words += [] if each.layer in SOURCE else ["--only-binary", ":all:"]
         if each.index != DEFAULT_INDEX:
             words += ["--default-index", _url(each.index, indexes)]
@@ -98,6 +126,18 @@ def _url(alias: str, indexes: Mapping[str, str]) -> str:
 
 
 def _uv(words: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None:
+    said = _said(words, cwd, environment)
+    if said:
+        raise runner_failed(
+            "uv could not install the environment",
+            said,
+            "see that the indexes of the lock can be reached, and that there is room on the disk; "
+            "or name an environment of your own with --python",
+        )
+
+
+def _said(words: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> str:
+    """Run uv, and return what it complains of; nothing where all went well."""
     done = process.run(
         [tools.uv(), "--no-progress", *words],
         cwd=cwd,
@@ -105,11 +145,7 @@ def _uv(words: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> None
         env=environment,
         inherit=passes,
     )
-    if done.status:
-        said = [_MARK.sub("", each).strip() for each in done.stderr.splitlines()]
-        raise runner_failed(
-            f"uv could not {_DOING.get(words[0], 'install the environment')}",
-            "; ".join([*dict.fromkeys(filter(None, said))][-3:]) or f"status {done.status}",
-            "see that this machine is of the lock's platform, and has its Python; or name an "
-            "environment of your own with --python",
-        )
+    if not done.status:
+        return ""
+    said = [_MARK.sub("", each).strip() for each in done.stderr.splitlines()]
+    return "; ".join([*dict.fromkeys(filter(None, said))][-3:]) or f"status {done.status}"

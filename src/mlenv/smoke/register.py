@@ -148,6 +148,7 @@ _GPU_ROWS = (
     probe("driver", "cuda_driver:driver", level=1),
     probe("nvml", "nvml_facts:nvml", level=1),
     # Compilers alone: proven without a GPU.
+    probe("compile:c", "launcher:compile_c", level=3),
     probe("compile:nvrtc", "kernels_compilers:compile_nvrtc", level=3),
     probe("compile:nvcc", "kernels_compilers:compile_nvcc", level=3, seconds=300),
     probe(
