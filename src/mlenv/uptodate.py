@@ -73,16 +73,24 @@ def _valid(folder: Path, content: str, *, recipe: bool) -> Mapping[str, Any] | N
         written = {each["path"]: each["sha256"] for each in lock["written"]}
         hashes = {each["sha256"] for each in lock["package"]}
         same = lock["spec-sha256"] == content and lock["schema"] == 1
+        conda = lock["backend"] == "conda"
         same = same and str(lock["tools"]["catalog"]) >= kept.time_in_use()
     except (tomllib.TOMLDecodeError, KeyError, TypeError):
         return None
     if not same or made_by != tools.uv_version() or (recipe and _RECIPE not in written):
         return None
     found = disk.read(folder, [*written, _ANSWER])
-    if _ANSWER not in found or not hashes <= set(
-        re.findall(r"sha256:([0-9a-f]{64})", found[_ANSWER])
-    ):
+    if not (_same_solver(lock) if conda else _answers(found.get(_ANSWER, ""), hashes)):
         return None
     if any(sha256(found.get(path, "")) != wanted for path, wanted in written.items()):
         return None
     return lock
+
+
+def _answers(answer: str, hashes: set[str]) -> bool:
+    """Tell whether a ``uv.lock`` is there that has all files of the lock."""
+    return bool(answer) and hashes <= set(re.findall(r"sha256:([0-9a-f]{64})", answer))
+
+
+def _same_solver(lock: Mapping[str, Any]) -> bool:
+    return bool(lock["tools"].get("rattler") == tools.rattler_version())

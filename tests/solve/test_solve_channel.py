@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +16,11 @@ import yaml
 import condachannel
 import condaforge
 from drive import TODAY, built, texts
-from mlenv.errors import HostError
+from mlenv import uptodate
+from mlenv.host import tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from condachannel import Channel
     from mlenv.build.verdict import Outcome
@@ -348,16 +351,40 @@ def test_the_toolkit_that_came_is_held_against_the_driver(
     assert any("driver" in each for each in reason.where)
 
 
-def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib import metadata  # noqa: PLC0415
+def test_nothing_is_solved_where_nothing_changed(conda_stubs: Channel, tmp_path: Path) -> None:
+    lock(GPU, tmp_path, conda_stubs.url)
+    spec = GPU + f"[lock]\nchannels = {json.dumps([conda_stubs.url])}\n"
+    out = tmp_path / "images"
+    found = uptodate.current(spec, out, target=None, recipe=False)
+    assert found is not None
+    assert [*found] == [out / "stack"]
+    assert uptodate.current(spec + "# a note\n", out, target=None, recipe=False) is not None
+    assert (
+        uptodate.current(spec + "exclude-newer = 2025-12-01\n", out, target=None, recipe=False)
+        is None
+    )
+    (out / "stack" / "pixi.lock").write_text("", encoding="utf-8")
+    assert uptodate.current(spec, out, target=None, recipe=False) is None
 
-    from mlenv.host import conda  # noqa: PLC0415
 
-    def absent(name: str) -> str:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(conda, "version", absent)
-    with pytest.raises(HostError) as caught:
-        conda.rattler_version()
-    assert caught.value.reasons[0].code == "solver-missing"
-    assert "mlenv[conda]" in caught.value.reasons[0].fix
+@pytest.mark.network
+def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path) -> None:
+    """In an environment that has mlenv and all it needs, but for the extra."""
+    repository = Path(__file__).parents[2]
+    uv = tools.uv()
+    for words in (
+        ["venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")],
+        ["pip", "install", "--quiet", "--python", str(tmp_path / "venv"), str(repository)],
+    ):
+        subprocess.run([uv, *words], check=True, capture_output=True)
+    (tmp_path / "spec.toml").write_text(GPU, encoding="utf-8")
+    done = subprocess.run(
+        [str(tmp_path / "venv" / "bin" / "mlenv"), "lock", "spec.toml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "error[solver-missing]" in done.stderr) == (4, True)
+    assert "pip install 'mlenv[conda]'" in done.stderr
+    assert not (tmp_path / "images").exists()

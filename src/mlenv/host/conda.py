@@ -13,7 +13,6 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlenv.errors import HostError, Reason
@@ -173,9 +172,8 @@ def rattler_version() -> str:
     Raises:
         HostError: ``solver-missing``: it is not installed.
     """
-    try:
-        return version("py-rattler")
-    except PackageNotFoundError:
+    found = tools.rattler_version()
+    if found is None:
         raise HostError(
             Reason(
                 code="solver-missing",
@@ -183,7 +181,8 @@ def rattler_version() -> str:
                 cause="py-rattler is not installed beside mlenv",
                 fix="pip install 'mlenv[conda]'",
             )
-        ) from None
+        )
+    return found
 
 
 def _client() -> rattler.Client:

@@ -6,7 +6,7 @@ import sys
 import sysconfig
 import tempfile
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,14 @@ def uv() -> str:
 def uv_version() -> str:
     """Return the version of that uv, without running it."""
     return version("uv")
+
+
+def rattler_version() -> str | None:
+    """Return the version of py-rattler; None where it is not installed."""
+    try:
+        return version("py-rattler")
+    except PackageNotFoundError:
+        return None
 
 
 def python() -> str:
