@@ -192,7 +192,7 @@ def noted_unbuilt(spec: SpecFile) -> None:
     if spec.spec.matrix is not None:
         say("note: [matrix] was checked; the commands that run it come with a later mlenv")
     if set(spec.spec.dev.editors) & {"vscode", "cursor"}:
-        say("note: `dev.editors` was checked; the files for VS Code and Cursor come later")
+        say("note: `mlenv export DIR --to devcontainer` writes what VS Code and Cursor open")
 
 
 def unchanged(origin: str, locks: Mapping[Path, Mapping[str, Any]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _RULES = (
     ("PERF", "work that a loop does again and again"),
     ("PLE,PLW", "what a reader takes for something else"),
     ("RUF008,RUF009,RUF012", "mutable defaults of classes and dataclasses: configurations"),
-    ("S301,S302,S307,S506,S614", "pickles, `eval`, YAML and checkpoints that run code when loaded"),
+    ("S301,S302,S307,S506", "pickles, `eval` and YAML, which run code when they are loaded"),
     ("UP", "older spellings than the locked Python needs"),
 )
 """Rules of ruff -> what they catch."""
