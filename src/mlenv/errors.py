@@ -127,6 +127,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "result-unreadable": (Exit.USAGE, "a file of a results folder is damaged, or of a newer mlenv"),
     "intake-unreadable": (Exit.USAGE, "what `init --from` names is no file that it reads"),
     "edit-order": (Exit.USAGE, "a spec cannot be edited in the way it was asked"),
+    "not-movable": (Exit.USAGE, "a package cannot be moved apart from the rest of its lock"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack
     "python-unsupported": (Exit.IMPOSSIBLE, "no release in the range takes this Python"),

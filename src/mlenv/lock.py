@@ -136,6 +136,8 @@ class Lock(Model):
     artefacts_sha256: Sha256
     """Over name, version, file name and hash of every package."""
     exclude_newer: Line
+    moved: dict[Line, Line] | None = None
+    """Packages that were moved alone: name -> the time until which its releases count."""
     tools: Tools
     target: Target
     stack: Stack

@@ -98,6 +98,7 @@ def _settings(question: Question, version: str) -> dict[str, object]:
         "package": False,
         **({} if question.anywhere else {key: [marker] for key in _ENVIRONMENTS}),
         "exclude-newer": plan.exclude_newer,
+        **({"exclude-newer-package": dict(plan.moved)} if plan.moved else {}),
         "index-strategy": "first-index",
         "prerelease": _prerelease(question),
     }

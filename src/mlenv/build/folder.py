@@ -117,6 +117,7 @@ def draft(content: Content, catalog: Catalog) -> Lock:
         spec_sha256=content.spec_sha256,
         artefacts_sha256=artefacts_sha256(content.packages),
         exclude_newer=plan.exclude_newer,
+        moved=dict(plan.moved) or None,
         tools=content.tools,
         target=_target(plan),
         stack=content.stack,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mlenv.build import moving
 from mlenv.build.folder import UNTRACKED, folder
 from mlenv.build.starting import begin
 from mlenv.build.verdict import Order, Outcome, chosen, failed, former_lock
@@ -13,7 +14,6 @@ from mlenv.errors import HostError, MlenvError, Reason, UsageError
 from mlenv.files import LOCK_NAME, difference
 from mlenv.host import disk, tools
 from mlenv.image.pins import unasked
-from mlenv.plan.decide import Wish
 from mlenv.solve.loop import solve
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlenv.catalog.load import Catalog
     from mlenv.image.pins import Pinning
     from mlenv.lock import Lock
+    from mlenv.plan.decide import Wish
     from mlenv.plan.model import Plan
     from mlenv.solve.asking import Desk
     from mlenv.spec.parse import SpecFile
@@ -54,7 +55,7 @@ def _one(job: _Job, stack: Stack) -> Outcome:
     place = order.out / stack.folder
     former = former_lock(place)
     date = _date(spec, former, order)
-    wish = Wish(exclude_newer=date)
+    wish = moving.wish(spec, stack, former, order, catalog, date)
     recipe = order.recipe or _has_recipe(former)
     kept = former if _has_recipe(former) and not (order.upgrade or order.repin) else None
     try:
@@ -118,7 +119,7 @@ def _write(
         return changed
     if former is None and not disk.read(place, [LOCK_NAME]):
         _not_ours(place, changed, found)
-    if not order.upgrade:
+    if not (order.upgrade or order.only):
         _same_artefacts(made, former, date)
     owned = [each.path for each in former.written] if former else []
     disk.replace(place, made.files, owned=[*owned, *UNTRACKED, LOCK_NAME])
@@ -151,7 +152,7 @@ def _same_artefacts(made: Folder, former: Lock | None, date: str) -> None:
     """
     if (
         former is None
-        or former.exclude_newer != date
+        or (former.exclude_newer, former.moved) != (date, made.lock.moved)
         or former.spec_sha256 != made.lock.spec_sha256
         or former.tools != made.lock.tools
         or former.artefacts_sha256 == made.lock.artefacts_sha256

@@ -46,6 +46,8 @@ class Order:
     """Lock at ``today`` though a former lock has a date."""
     repin: bool = False
     """Ask anew which images the recipe starts from; all else stays as it is locked."""
+    only: str | None = None
+    """A package that is moved to ``today`` alone; all else stays as it is locked."""
     check: bool = False
     """Write nothing; compare with what lies there."""
     near: bool = True

@@ -35,6 +35,7 @@ class Job:
     as_json: bool
     verbose: bool
     repin: bool = False
+    only: str | None = None
     making: Making | None = None
     """How images are made; None where none is asked for."""
     moves: bool = False
@@ -59,7 +60,7 @@ class Job:
 
     def _one(self, path: Path) -> tuple[dict[str, Any], Exit]:
         current = None
-        if not (self.upgrade or self.repin):
+        if not (self.upgrade or self.repin or self.only):
             text = opening.read(path) if self.text is None else self.text
             current = uptodate.current(text, self.out, target=self.target, recipe=self.recipe)
         if current is not None:
@@ -124,6 +125,7 @@ class Job:
             recipe=self.recipe,
             upgrade=self.upgrade,
             repin=self.repin,
+            only=self.only,
             check=check or self.check,
         )
         indexes = {alias: each.url for alias, each in spec.spec.indexes.items()}

@@ -9,14 +9,15 @@ import click
 from mlenv.cli import options
 
 
-@click.command(epilog="Example: mlenv update specs/torch.toml --only base")
+@click.command(epilog="Example: mlenv update specs/torch.toml --only numpy")
 @options.SPECS
 @options.OUT
 @options.TARGET
 @click.option(
     "--only",
-    type=click.Choice(["base"]),
-    help="Only the digests of the base image and of uv's; every package stays.  [default: all]",
+    metavar="PACKAGE|base",
+    help="One package, and all else as it is locked; or `base`: the digests of the base image and "
+    "of uv's, and no package.  [default: all]",
 )
 @options.STRICT
 @options.JSON
@@ -31,9 +32,10 @@ def command(  # noqa: PLR0913 (an option each)
     as_json: bool,
     verbose: bool,
 ) -> int:
-    """Lock specs at today's date, and write the recipes of their images anew.
+    """Lock specs at today's date, write the recipes of their images anew, and say what moved.
 
-    With `--only base` every package stays, and the base image is asked for its newest digest.
+    With `--only PACKAGE` its releases of until today count, and for all else the date of the lock;
+    a framework moves with the CUDA libraries that it pins.
     """
     from mlenv.cli.job import Job  # noqa: PLC0415 (loaded when used)
 
@@ -43,6 +45,7 @@ def command(  # noqa: PLR0913 (an option each)
         target=target,
         upgrade=only is None,
         repin=only == "base",
+        only=None if only == "base" else only,
         check=False,
         offline=False,
         strict=strict,

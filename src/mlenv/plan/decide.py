@@ -46,6 +46,10 @@ class Wish:
     """Family members that a solve brought in, to be taken from the framework's index."""
     skip: frozenset[Cuda] = frozenset()
     """Toolkits that a solve has refused already."""
+    moved: tuple[tuple[str, str], ...] = ()
+    """Packages that may be newer than the rest: name, and the time until which; RFC 3339."""
+    releases_until: str | None = None
+    """The time until which releases of the catalog count; None: ``exclude_newer``."""
     held: Cuda | None = None
     """The toolkit that a solve found, where no line of the spec names one."""
 
@@ -80,9 +84,8 @@ def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
 
 def _ground(stack: Stack, catalog: Catalog, wish: Wish, unknown: Sequence[Reason]) -> Ground:
     try:
-        ground = ground_of(
-            stack, catalog, exclude_newer=wish.exclude_newer, skip=wish.skip, held=wish.held
-        )
+        until = wish.releases_until or wish.exclude_newer
+        ground = ground_of(stack, catalog, exclude_newer=until, skip=wish.skip, held=wish.held)
     except UsageError as error:
         raise UsageError(*unknown, *error.reasons) from None
     if unknown:
@@ -222,6 +225,7 @@ def _plan(
         base=base.reference,
         brings_python=base.brings_python,
         exclude_newer=wish.exclude_newer,
+        moved=wish.moved,
         frameworks=chosen,
         requirements=requirements(stack, chosen, wish.direct, toolkit),
         constraints=bounds(ground, groups, chosen, toolkit),

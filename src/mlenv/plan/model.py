@@ -92,6 +92,8 @@ class Plan:
     indexes: tuple[IndexUse, ...]
     decisions: tuple[Decision, ...]
     warnings: tuple[Reason, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
+    """Packages that may be newer than ``exclude_newer``: name, and the time until which."""
 
     @property
     def toolkit_text(self) -> str:
