@@ -318,6 +318,17 @@ def test_conda_forge_gives_gpu_builds(  # noqa: PLR0917 (a table)
         assert outcome.verdict == "ok"
 
 
+def test_the_spec_of_this_repository_is_good_on_conda_forges_records(
+    forge: Channel, tmp_path: Path
+) -> None:
+    assert forge.url
+    spec = (Path(__file__).parents[2] / "specs" / "torch-conda.toml").read_text("utf-8")
+    (outcome,) = lock(spec, tmp_path, today=condaforge.TODAY)
+    assert (outcome.verdict, outcome.lock and outcome.lock.stack.toolkit) == ("ok", "12.9")
+    assert "cuda129" in packages(outcome)["pytorch"]
+    assert {each.code for each in outcome.warnings} <= {"minor-version-mode"}
+
+
 @pytest.mark.parametrize(
     ("wanted", "python", "toolkit", "code", "keys"),
     [
