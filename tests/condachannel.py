@@ -51,8 +51,8 @@ LATE = EARLY + 300 * DAY
 PLACEHOLDER = "/opt/anaconda1anaconda2anaconda3/" + "placehold_" * 20
 NUMPY = "2.3.5"
 _LEFT_OUT = re.compile(
-    r"/(test|tests|__pycache__|idlelib|tkinter|ensurepip|lib2to3|pydoc_data)(/|$)"
-    r"|/config-3|/site-packages/.|/dist-packages/.|\.a$|/_tkinter|/_dbm|/_gdbm|/nis\.|/turtledemo"
+    r"/(test|tests|idlelib|tkinter|ensurepip|lib2to3|pydoc_data)(/|$)"
+    r"|/config-3|/site-packages/.|/dist-packages/.|\.a$|/_tkinter|/_dbm|/_gdbm|/nis\.|/turtledemo|\.opt-\d\.pyc$"
 )
 
 
@@ -307,11 +307,18 @@ def numpy_files() -> Mapping[str, bytes | Link]:
     store.mkdir(mode=0o700, exist_ok=True)
     if store.stat().st_uid != os.getuid():
         raise containers.Missing(f"{store} is another user's")
-    place = store / f"numpy-{NUMPY}-{MINOR}"
+    place = store / f"numpy-{NUMPY}-{MINOR}-compiled"
     if not place.is_dir():
         with tempfile.TemporaryDirectory(dir=store) as name:
             work = Path(name) / "numpy"
-            argv = [uv.find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--no-config"]
+            argv = [
+                uv.find_uv_bin(),
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--compile-bytecode",
+            ]
             argv += ["--target", str(work), "--python", sys.executable, f"numpy=={NUMPY}"]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -322,7 +329,7 @@ def numpy_files() -> Mapping[str, bytes | Link]:
     return {
         f"{site}/{each.relative_to(place).as_posix()}": each.read_bytes()
         for each in sorted(place.rglob("*"))
-        if each.is_file() and not re.search(r"/(tests|__pycache__)/|/bin/", f"/{each}")
+        if each.is_file() and not re.search(r"/tests/|/bin/", f"/{each}")
     }
 
 
@@ -454,9 +461,7 @@ def _interpreters(
 
 def _libraries(subdir: str) -> Iterator[Package]:
     def library(name: str, version: str, build: str, *depends: str, **more: Any) -> Package:  # noqa: ANN401
-        soname = (
-            f"lib/{name if name.startswith('lib') else 'lib' + name}.so.{version[:2].rstrip('.')}"
-        )
+        soname = f"lib/{name if name.startswith('lib') else 'lib' + name}.so"
         return Package(
             name=name,
             version=version,

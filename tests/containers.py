@@ -253,9 +253,18 @@ def base_image(version: str) -> Image:
     prefix, full = host_python(version)
     if prefix == Path("/usr"):
         return _kept(("debian-python", _MADE, PACKAGES), _with_debians)
-    debian = _kept(("debian", _MADE, PACKAGES), _debian)
+    debian = debian_image()
     parts = ("python", _MADE, full, str(prefix), debian.diff_ids[0])
     return _kept(parts, lambda place: _with_python(place, debian, prefix, full))
+
+
+def debian_image() -> Image:
+    """Return an image like ``debian:bookworm-slim``, with what a CPython is linked to.
+
+    Raises:
+        Missing: no mmdebstrap, or no mirror of Debian.
+    """
+    return _kept(("debian", _MADE, PACKAGES), _debian)
 
 
 def uv_image() -> Image:

@@ -6,10 +6,12 @@ from importlib.metadata import version
 import pytest
 
 from mlenv.errors import UsageError
-from mlenv.image.pieces import BUILDER, HEAVY_BYTES, LIMIT, Piece, pieces
+from mlenv.image.pieces import BUILDER, HEAVY_BYTES, LIMIT, Piece, Place, pieces
 from mlenv.lock import Lock, Package, Stack, Target, Tools
 
 HEX = "0" * 64
+
+PLACE = Place(backend="uv", python_full="3.12.12")
 
 
 def package(name: str, layer: str, size: int = 1000, suffix: str = "py3-none-any.whl") -> Package:
@@ -54,7 +56,7 @@ def shown(found: tuple[Piece, ...]) -> list[tuple[str, list[str]]]:
 
 
 def test_heavy_wheels_are_alone_and_light_ones_by_layer() -> None:
-    found = pieces(lock(*STACK), variant="runtime", python_full="3.12.12")
+    found = pieces(lock(*STACK), variant="runtime", place=PLACE)
     assert shown(found) == [
         ("dumb-init", ["dumb-init"]),
         ("cuda-toolkit", ["cuda-toolkit"]),
@@ -68,23 +70,21 @@ def test_heavy_wheels_are_alone_and_light_ones_by_layer() -> None:
 
 
 def test_the_dev_variant_has_what_the_runtime_has_and_more_above() -> None:
-    runtime = pieces(lock(*STACK), variant="runtime", python_full="3.12.12")
-    dev = pieces(lock(*STACK), variant="dev", python_full="3.12.12")
+    runtime = pieces(lock(*STACK), variant="runtime", place=PLACE)
+    dev = pieces(lock(*STACK), variant="dev", place=PLACE)
     assert dev[:-1] == runtime
     assert shown(dev[-1:]) == [("pytest", ["pytest"])]
 
 
 def test_the_order_of_the_lock_changes_nothing() -> None:
-    one = pieces(lock(*STACK), variant="dev", python_full="3.12.12")
-    assert pieces(lock(*reversed(STACK)), variant="dev", python_full="3.12.12") == one
+    one = pieces(lock(*STACK), variant="dev", place=PLACE)
+    assert pieces(lock(*reversed(STACK)), variant="dev", place=PLACE) == one
 
 
 def test_a_heavy_wheel_has_one_key_in_every_lock() -> None:
-    (alone,) = pieces(lock(TORCH, init=False), variant="runtime", python_full="3.12.12")
+    (alone,) = pieces(lock(TORCH, init=False), variant="runtime", place=PLACE)
     (among,) = (
-        each
-        for each in pieces(lock(*STACK), variant="dev", python_full="3.12.12")
-        if each.name == "torch"
+        each for each in pieces(lock(*STACK), variant="dev", place=PLACE) if each.name == "torch"
     )
     assert alone.key == among.key
 
@@ -92,7 +92,11 @@ def test_a_heavy_wheel_has_one_key_in_every_lock() -> None:
 def test_what_changes_the_bytes_changes_the_key() -> None:
     other = TORCH.model_copy(update={"sha256": HEX})
     keys = [
-        pieces(lock(wheel, init=False), variant="runtime", python_full=python, bytecode=compiled)[0]
+        pieces(
+            lock(wheel, init=False),
+            variant="runtime",
+            place=Place(backend="uv", python_full=python, bytecode=compiled),
+        )[0]
         for wheel, python, compiled in (
             (TORCH, "3.12.12", True),
             (other, "3.12.12", True),
@@ -105,7 +109,7 @@ def test_what_changes_the_bytes_changes_the_key() -> None:
 
 def test_there_are_never_more_layers_than_an_engine_mounts() -> None:
     heavy = [package(f"heavy{number:03}", "domain", HEAVY_BYTES + number) for number in range(300)]
-    found = pieces(lock(*heavy, *STACK), variant="dev", python_full="3.12.12")
+    found = pieces(lock(*heavy, *STACK), variant="dev", place=PLACE)
     assert len(found) == LIMIT
     assert sum(len(each.packages) for each in found) == 300 + len(STACK) + 1
     together = max(found, key=lambda each: len(each.packages))
@@ -116,7 +120,7 @@ def test_there_are_never_more_layers_than_an_engine_mounts() -> None:
 
 def test_many_packages_are_counted_in_the_history() -> None:
     light = [package(f"package{number}", "rest") for number in range(40)]
-    (found,) = pieces(lock(*light, init=False), variant="runtime", python_full="3.12.12")
+    (found,) = pieces(lock(*light, init=False), variant="runtime", place=PLACE)
     assert found.text == "mlenv: 40 packages of layer rest"
 
 
@@ -125,7 +129,7 @@ def test_a_source_package_needs_an_engine() -> None:
         pieces(
             lock(package("antlr4", "source", suffix="x.tar.gz"), TORCH),
             variant="runtime",
-            python_full="3.12.12",
+            place=PLACE,
         )
     (reason,) = caught.value.reasons
     assert reason.code == "needs-engine"

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlenv.errors import HostError, Reason
 from mlenv.host import disk, http, outage, tools
+from mlenv.host.conda import rattler_version
 from mlenv.host.conda_laying import META, Artefact, DiffersError, Laid, lay, sha256_of
 from mlenv.host.crew import Crew
 
@@ -72,8 +73,9 @@ def laid_out(
     """Lay files out like ``conda_laying.lay``, with errors in words.
 
     Raises:
-        HostError: ``hash-differs``, ``conda-unreadable``, ``disk-failed``.
+        HostError: ``hash-differs``, ``conda-unreadable``, ``disk-failed``, ``tool-missing``.
     """
+    rattler_version()
     from rattler import exceptions  # noqa: PLC0415 (80 MB)
 
     damaged = (exceptions.InstallerError, exceptions.ExtractError, exceptions.IoError)

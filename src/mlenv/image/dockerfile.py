@@ -73,7 +73,7 @@ def dockerfile(recipe: Recipe, lock: Lock) -> File:
         for name, members in groupby(slices(lock.package), key=lambda each: each.layer)
         if "dev" in recipe.variants or name not in DEV
     }
-    blocks = [_head(recipe, lock), _start(recipe), *_python(recipe), _build(recipe, lock)]
+    blocks = [_head(recipe, lock), _start(recipe, lock), *_python(recipe), _build(recipe, lock)]
     blocks += [_layer(recipe, name, members) for name, members in layers.items()]
     blocks += _variants(recipe, lock, tuple(layers))
     return File("Dockerfile", "\n\n".join(blocks) + "\n")
@@ -111,10 +111,10 @@ _APT_SECRET = (
 )
 
 
-def _start(recipe: Recipe) -> str:
+def _start(recipe: Recipe, lock: Lock) -> str:
     digest = "@${BASE_DIGEST}" if recipe.base_digest else ""
     first = f"FROM ${{BASE_IMAGE}}{digest} AS start"
-    return "\n".join((first, "USER 0:0", _env(environment())))
+    return "\n".join((first, "USER 0:0", _env(environment(lock.backend))))
 
 
 def _env(variables: Mapping[str, str]) -> str:
@@ -211,7 +211,7 @@ def _packages(recipe: Recipe) -> tuple[str, ...]:
 def _image(recipe: Recipe, lock: Lock, stage: str, layers: Iterable[str]) -> str:
     packages = _packages(recipe)
     made = settings(recipe, lock, stage)
-    later = {k: v for k, v in made.env.items() if k not in environment()}
+    later = {k: v for k, v in made.env.items() if k not in environment(lock.backend)}
     return "\n".join(
         (
             f"FROM start AS {stage}",

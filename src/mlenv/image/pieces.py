@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlenv.errors import Reason, UsageError
 from mlenv.files import digest
-from mlenv.image.settings import PREFIX
+from mlenv.image.settings import PREFIXES
 from mlenv.layers import DEV, LAYERS
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def pieces(
     lock: Lock,
     *,
     variant: str,
-    python_full: str,
-    bytecode: bool = True,
+    place: Place,
     limit: int = LIMIT,
 ) -> tuple[Piece, ...]:
     """Return the pieces of an image, the lowest first: in the order of the lock's layers.
@@ -67,17 +66,15 @@ def pieces(
     Args:
         lock: its packages and its first process.
         variant: ``runtime``, or ``dev`` for all.
-        python_full: the version of the image's interpreter: ``3.12.12``; with a ``t`` at its end
-            where it is free-threaded.
-        bytecode: whether the modules are compiled.
+        place: what they are unpacked for.
         limit: the most pieces; where there would be more, the lightest go together.
 
     Raises:
-        UsageError: ``needs-engine``: a package is no wheel.
+        UsageError: ``needs-engine``: a package has to be built.
     """
     found = [each for each in lock.package if variant == "dev" or each.layer not in DEV]
     found += [lock.init] if lock.init else []
-    if sources := [each.name for each in found if not each.filename.endswith(_WHEEL)]:
+    if sources := [each.name for each in found if not _unpacks(each)]:
         raise needs_engine(
             f"{', '.join(sorted(sources))} of {lock.name}", "only an installation builds them"
         )
@@ -86,9 +83,8 @@ def pieces(
     for each in found:
         name = each.name if each.sha256 in alone else ""
         groups.setdefault((_place(each.layer), each.layer, name), []).append(each)
-    how = (python_full, bytecode)
     return tuple(
-        _piece(layer, tuple(sorted(members, key=_order)), how)
+        _piece(layer, tuple(sorted(members, key=_order)), place)
         for (_, layer, _), members in sorted(groups.items())
     )
 
@@ -105,9 +101,24 @@ def needs_engine(what: str, cause: str) -> UsageError:
     )
 
 
-def key(*, python_full: str, bytecode: bool, sha256s: Iterable[str]) -> str:
-    """Return what names the bytes of a layer of these wheels, unpacked in this order."""
-    return digest([BUILDER, PREFIX, python_full, bytecode, list(sha256s)])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a package is unpacked for: with its own bytes, that decides those of its layer."""
+
+    backend: str
+    python_full: str
+    """The version of the image's interpreter: ``3.12.12``; it ends in ``t`` where free-threaded."""
+    bytecode: bool = True
+    """Whether the modules are compiled."""
+
+    @property
+    def prefix(self) -> str:
+        """Where the environment lies in the image."""
+        return PREFIXES[self.backend]
+
+    def key(self, sha256s: Iterable[str]) -> str:
+        """Return what names the bytes of a layer of these files, unpacked in this order."""
+        return digest([BUILDER, self.prefix, self.python_full, self.bytecode, list(sha256s)])
 
 
 def _alone(packages: Iterable[Package], limit: int) -> frozenset[str]:
@@ -118,14 +129,17 @@ def _alone(packages: Iterable[Package], limit: int) -> frozenset[str]:
     return frozenset(each.sha256 for each in heavy[: max(0, limit - groups)])
 
 
-def _piece(layer: str, members: tuple[Package, ...], how: tuple[str, bool]) -> Piece:
-    python_full, bytecode = how
-    hashes = [each.sha256 for each in members]
+def _unpacks(package: Package) -> bool:
+    """Tell whether a package is files in an archive, and nothing that has to be built."""
+    return package.subdir is not None or package.filename.endswith(_WHEEL)
+
+
+def _piece(layer: str, members: tuple[Package, ...], place: Place) -> Piece:
     return Piece(
         name=members[0].name if len(members) == 1 else layer,
         layer=layer,
         packages=members,
-        key=key(python_full=python_full, bytecode=bytecode, sha256s=hashes),
+        key=place.key(each.sha256 for each in members),
     )
 
 

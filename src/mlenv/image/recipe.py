@@ -50,6 +50,8 @@ class Recipe:
     """The base image without a digest."""
     brings_python: bool = True
     """Whether the interpreter is in the base; else the recipe fetches it by its hash."""
+    conda: bool = False
+    """Whether conda packages make up the environment, the interpreter too."""
     base_digest: str | None = None
     uv_digest: str | None = None
     apt: tuple[str, ...] = ()
@@ -105,6 +107,7 @@ def recipe_of(
         base_digest=base.digest,
         uv_digest=lock.uv.digest if lock.uv else None,
         brings_python=image.brings_python,
+        conda=lock.backend == "conda",
         apt=image.apt,
         compile=image.compile != "none",
         variants=image.variants,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mlenv.image.recipe import Recipe
     from mlenv.lock import Lock
 
-PREFIX = "/opt/venv"
-"""Where the environment lies in every image."""
+PREFIXES = {"uv": "/opt/venv", "conda": "/opt/conda"}
+"""Backend -> where the environment lies in every image."""
 HOME = "/home/ml"
 """Of uid 1000, and of group 0, which a user that has no name is in."""
 OWNER = (1000, 0)
@@ -46,8 +46,8 @@ class Settings:
 def settings(recipe: Recipe, lock: Lock, variant: str) -> Settings:
     """Return how the image of ``variant`` is started."""
     return Settings(
-        env=environment() | account() | gpu(recipe),
-        entrypoint=(f"{PREFIX}/bin/{lock.init.name}", "--") if lock.init else (),
+        env=environment(lock.backend) | account() | gpu(recipe),
+        entrypoint=(f"{PREFIXES[lock.backend]}/bin/{lock.init.name}", "--") if lock.init else (),
         cmd=("python",),
         user=":".join(map(str, OWNER)),
         workdir=HOME,
@@ -55,11 +55,15 @@ def settings(recipe: Recipe, lock: Lock, variant: str) -> Settings:
     )
 
 
-def environment() -> dict[str, str]:
-    """Return the variables that lead to the environment; the build has them too."""
+def environment(backend: str) -> dict[str, str]:
+    """Return the variables that lead to the environment; the build has them too.
+
+    They are all the activation that there is: no shell has to run a hook.
+    """
+    prefix = PREFIXES[backend]
     return {
-        "VIRTUAL_ENV": PREFIX,
-        "PATH": f"{PREFIX}/bin:${{PATH}}",
+        "CONDA_PREFIX" if backend == "conda" else "VIRTUAL_ENV": prefix,
+        "PATH": f"{prefix}/bin:${{PATH}}",
         "PYTHONNOUSERSITE": "1",
     }
 

@@ -1,8 +1,9 @@
-"""An image out of a base and wheels, without an engine: route 1.
+"""An image out of a base and packages, without an engine: route 1.
 
-Each layer is a pure function of its wheels, the interpreter and the builder, and is kept by that:
-what was made once, for any image, is not made again. Nothing is run but the base's interpreter, to
-compile; nothing of a wheel is. Debian packages, compilers and source packages need an engine.
+Each layer is a pure function of its packages, the interpreter and the builder, and is kept by
+that: what was made once, for any image, is not made again. Nothing is run but an interpreter, to
+compile; nothing else of a package is. Debian packages, compilers and source packages need an
+engine.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from mlenv.host.manifests import digest_of
 from mlenv.host.rootfs import unusable
 from mlenv.host.venv import skeleton
 from mlenv.image.manifest import Added, image_config, image_manifest, needs_oci
-from mlenv.image.pieces import BUILDER, needs_engine, pieces
-from mlenv.image.settings import HOME, OWNER, PASSWD, settings
+from mlenv.image.pieces import BUILDER, Place, needs_engine, pieces
+from mlenv.image.settings import HOME, OWNER, PASSWD, PREFIXES, settings
+from mlenv.imaging.conda_stage import history
 from mlenv.imaging.layering import How, layers_of
 
 if TYPE_CHECKING:
@@ -71,11 +73,13 @@ def check(recipe: Recipe) -> None:
     wanted = {
         "the Debian packages of `image.apt`": bool(recipe.apt),
         "the compiler of `image.compile`": recipe.compile,
-        "a Python that the base image has not": not recipe.brings_python,
+        "a Python that the base image has not": not (recipe.brings_python or recipe.conda),
     }
     for what, asked in wanted.items():
         if asked:
-            raise needs_engine(f"{recipe.name} asks for {what}, and it", "it is no wheel")
+            raise needs_engine(
+                f"{recipe.name} asks for {what}, and it", "it is no package that mlenv unpacks"
+            )
 
 
 def assemble(  # noqa: PLR0913 (what is made, and of what)
@@ -106,7 +110,7 @@ def assemble(  # noqa: PLR0913 (what is made, and of what)
             compiled = stack.enter_context(
                 Bytecode(python=ground.version, argv=tuple(ground.compiler))
             )
-        how = How(python_full=_full(lock, ground), bytecode=compiled)
+        how = How(place=_place(lock, ground), bytecode=compiled)
         layers = layers_of(found, lock.target.python, how, bench)
     parts = (first, *(Part(text=p.text, layer=each, new=new) for p, each, new in layers))
     config, manifest = _documents(lock, recipe, ground, parts, variant=variant, docker=docker)
@@ -162,17 +166,20 @@ def _pieces(lock: Lock, ground: Ground, variant: str) -> tuple[Piece, ...]:
     return pieces(
         lock,
         variant=variant,
-        python_full=_full(lock, ground),
+        place=_place(lock, ground),
+    )
+
+
+def _place(lock: Lock, ground: Ground) -> Place:
+    return Place(
+        backend=lock.backend,
+        python_full=ground.version + ("t" if lock.target.python.endswith("t") else ""),
         bytecode=ground.compiler is not None,
     )
 
 
-def _full(lock: Lock, ground: Ground) -> str:
-    return ground.version + ("t" if lock.target.python.endswith("t") else "")
-
-
 def _first(lock: Lock, ground: Ground, blobs: Blobs) -> Part:
-    """Return the layer below all wheels: the user, a home and the empty environment."""
+    """Return the layer below all packages: the user, a home and the empty environment."""
     passwd = ground.facts.passwd or ""
     own = any(line.split(":")[2:3] == [str(OWNER[0])] for line in passwd.splitlines())
 
@@ -181,9 +188,12 @@ def _first(lock: Lock, ground: Ground, blobs: Blobs) -> Part:
             line = "" if not passwd or passwd.endswith("\n") else "\n"
             writer.add_bytes("/etc/passwd", f"{passwd}{line}{PASSWD}\n".encode())
         writer.add_folder(HOME, 0o775, *OWNER)
-        skeleton(writer, interpreter=ground.python, version=ground.version, uv=lock.tools.uv)
+        if lock.backend == "conda":
+            history(writer, PREFIXES[lock.backend])
+        else:
+            skeleton(writer, interpreter=ground.python, version=ground.version, uv=lock.tools.uv)
 
-    made_of = [BUILDER, passwd, PASSWD, ground.python, ground.version, lock.tools.uv]
+    made_of = [BUILDER, passwd, PASSWD, ground.python, ground.version, lock.tools.uv, lock.backend]
     key = digest(made_of)
     new = blobs.layer(key) is None
     layer = blobs.keep(key, write)

@@ -1,4 +1,4 @@
-"""The base image under an assembled one: what it holds, and the Python in it, ready to compile.
+"""The base image under an assembled one: what it holds, and the Python over it, ready to compile.
 
 Read once by the digest of its manifest, and kept. Where its Python cannot run on this machine
 (another architecture), one of the same version on PATH may stand in; else there is no bytecode,
@@ -45,13 +45,24 @@ class Ground:
     config: bytes
     facts: RootFacts
     python: str
-    """The path of its interpreter."""
+    """The path of the interpreter."""
     version: str
-    """Of its interpreter, in full."""
+    """Of the interpreter, in full."""
     compiler: tuple[str, ...] | None
     """What runs an interpreter of that version here; None where nothing does."""
     why_not: str = ""
     """Why there is no ``compiler``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """An interpreter that does not come with the base image."""
+
+    python: str
+    """Its path in the image."""
+    version: str
+    compiler: tuple[str, ...] | None
+    why_not: str = ""
 
 
 class Layers:
@@ -71,8 +82,17 @@ class Layers:
         return found
 
 
-def ground(lock: Lock, registry: Registry, layers: Layers, cache: Path) -> Ground:
+def ground(
+    lock: Lock, registry: Registry, layers: Layers, cache: Path, brought: Brought | None = None
+) -> Ground:
     """Return the base image of ``lock``, checked for what an image on top of it needs.
+
+    Args:
+        lock: whose base it is.
+        registry: where it lies.
+        layers: its blobs.
+        cache: the folder of mlenv's caches.
+        brought: the interpreter, where the base is not to bring it.
 
     Raises:
         HostError: ``base-unusable``, ``registry-failed``, ``registry-denied``, ``network-off``,
@@ -94,26 +114,36 @@ def ground(lock: Lock, registry: Registry, layers: Layers, cache: Path) -> Groun
         return [layers.path(reference, each) for each in manifest.layers]
 
     facts = rootfs.known_facts(manifest.digest, fetched, folder=cache, image=name)
-    python, version = _python(lock, facts, name)
     _check_glibc(lock, facts, name)
-    place = cache / "interpreters" / manifest.digest.removeprefix("sha256:") / lock.target.python
-    layers_of = () if is_kept(place) else tuple(fetched())
-    found = interpreter(layers_of, lock.target.python, place, image=name)
-    version = version or found.version
-    if version is None:
-        raise unusable(name, f"nothing says which release its Python {lock.target.python} is")
-    compiler = found.argv if found.version == version else _like(version)
+    if brought is None:
+        brought = _of_base(lock, facts, fetched, cache, manifest.digest)
     return Ground(
         reference=reference,
         named=found_there.named,
         manifest=manifest,
         config=config,
         facts=facts,
-        python=python,
-        version=version,
-        compiler=compiler,
-        why_not="" if compiler else found.why_not,
+        python=brought.python,
+        version=brought.version,
+        compiler=brought.compiler,
+        why_not="" if brought.compiler else brought.why_not,
     )
+
+
+def _of_base(
+    lock: Lock, facts: RootFacts, fetched: Callable[[], list[Path]], cache: Path, digest: str
+) -> Brought:
+    """Return the interpreter of the base image with the manifest ``digest``."""
+    name = lock.base.reference if lock.base else ""
+    python, version = _python(lock, facts, name)
+    place = cache / "interpreters" / digest.removeprefix("sha256:") / lock.target.python
+    layers_of = () if is_kept(place) else tuple(fetched())
+    found = interpreter(layers_of, lock.target.python, place, image=name)
+    version = version or found.version
+    if version is None:
+        raise unusable(name, f"nothing says which release its Python {lock.target.python} is")
+    compiler = found.argv if found.version == version else like(version)
+    return Brought(python=python, version=version, compiler=compiler, why_not=found.why_not)
 
 
 def _python(lock: Lock, facts: RootFacts, name: str) -> tuple[str, str | None]:
@@ -140,7 +170,7 @@ def _check_glibc(lock: Lock, facts: RootFacts, name: str) -> None:
         )
 
 
-def _like(version: str) -> tuple[str, ...] | None:
+def like(version: str) -> tuple[str, ...] | None:
     """Return an interpreter of this machine with exactly that version."""
     minor = ".".join(version.split(".")[:2])
     for program in (tools.python(), f"python{minor}"):

@@ -12,8 +12,9 @@ from mlenv.host.blobs import Blobs
 from mlenv.host.engine import find_engine
 from mlenv.host.registry import Registry
 from mlenv.host.room import check_room
-from mlenv.image.pieces import needs_engine, pieces
+from mlenv.image.pieces import Place, needs_engine, pieces
 from mlenv.imaging import assembly, delivery, records
+from mlenv.imaging.conda_stage import CondaFiles
 from mlenv.imaging.fetching import Wheels
 from mlenv.imaging.ground import Layers, ground
 from mlenv.imaging.layering import Bench
@@ -89,7 +90,8 @@ def _assembles(found: Locked, order: Order) -> bool:
                 f"{found.folder / 'Dockerfile'} was edited, and it", "an assembly does not read it"
             )
         assembly.check(found.recipe)
-        pieces(found.lock, variant=order.variant, python_full=found.lock.target.python)
+        place = Place(backend=found.lock.backend, python_full=found.lock.target.python)
+        pieces(found.lock, variant=order.variant, place=place)
     except UsageError:
         if order.engine == NO_ENGINE:
             raise
@@ -105,7 +107,9 @@ def _assembled(found: Locked, order: Order, desk: Desk, target: Reference | None
         blobs = Blobs(desk.cache / "images")
         yard = delivery.Yard(blobs=blobs, layers=Layers(registry, blobs, lambda _: None))
         desk.say("reading the base image")
-        below = ground(found.lock, registry, yard.layers, desk.cache)
+        conda = CondaFiles.of(found.lock, found.artefacts, desk.web, desk.cache)
+        brought = conda.interpreter() if conda else None
+        below = ground(found.lock, registry, yard.layers, desk.cache, brought)
         missing = assembly.missing_bytes(found.lock, below, blobs, variant=order.variant)
         growth = _growth(found, missing, archived=bool(order.output or engine))
         check_room(desk.cache / "images", growth, f"the layers of {found.lock.title}")
@@ -114,7 +118,7 @@ def _assembled(found: Locked, order: Order, desk: Desk, target: Reference | None
             found.lock,
             found.recipe,
             below,
-            Bench(wheels=wheels, blobs=blobs, say=desk.say),
+            Bench(wheels=wheels, conda=conda, blobs=blobs, say=desk.say),
             variant=order.variant,
             docker=not order.oci,
         )

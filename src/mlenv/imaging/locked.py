@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlenv.backends import uv, uv_lock
+from mlenv.backends.conda_lock import explicit_name
 from mlenv.errors import Reason, UsageError
 from mlenv.files import LOCK_NAME, sha256
 from mlenv.host import disk
+from mlenv.host.conda_laying import Artefact
 from mlenv.image.recipe import recipe_of
 from mlenv.lock import parse_lock
+from mlenv.repodata import SUBDIRS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
     from mlenv.image.recipe import Recipe
     from mlenv.lock import Lock
 
-_RECIPE = "Dockerfile"
+_EXPLICIT = re.compile(r"(?P<url>\S+/(?P<subdir>[a-z0-9-]+)/(?P<filename>[^/#\s]+))(#\S*)?")
+"""A line of conda's @EXPLICIT format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,8 @@ class Locked:
     """Alias -> URL of every index beside the default one."""
     urls: Mapping[str, str]
     """SHA-256 -> URL, as uv.lock has them; nothing where that is absent."""
+    artefacts: Mapping[str, Artefact]
+    """SHA-256 -> artefact of each conda package."""
     edited: tuple[str, ...]
     """Files that are no longer what mlenv wrote."""
 
@@ -42,7 +49,8 @@ def locked(folder: Path) -> Locked:
     """Return what lies in ``folder``.
 
     Raises:
-        UsageError: ``not-locked``: no lock with a recipe; ``lock-unreadable``.
+        UsageError: ``not-locked``: no lock with a recipe, or nothing says where a package lies;
+            ``lock-unreadable``.
         HostError: ``disk-failed``.
     """
     lock = lock_in(folder)
@@ -57,8 +65,33 @@ def locked(folder: Path) -> Locked:
         recipe=recipe_of(lock, indexes=indexes),
         indexes=indexes,
         urls=addresses(found.get(uv.ANSWER)),
+        artefacts=artefacts(folder, lock),
         edited=tuple(path for path, own in written.items() if sha256(found.get(path, "")) != own),
     )
+
+
+def artefacts(folder: Path, lock: Lock) -> dict[str, Artefact]:
+    """Return SHA-256 -> artefact of the conda packages of a lock: where its files say they lie.
+
+    Raises:
+        UsageError: ``not-locked``: they do not say it of each.
+        HostError: ``disk-failed``.
+    """
+    wanted = [each for each in lock.package if each.subdir is not None]
+    if not wanted:
+        return {}
+    name = explicit_name(SUBDIRS[lock.target.platform])
+    places = {
+        (found["subdir"], found["filename"]): found["url"]
+        for line in disk.read(folder, [name]).get(name, "").splitlines()
+        if (found := _EXPLICIT.fullmatch(line.strip()))
+    }
+    if lost := [each.name for each in wanted if (each.subdir, each.filename) not in places]:
+        raise _not_locked(folder, f"{name} does not say where {', '.join(lost[:4])} lies")
+    return {
+        each.sha256: Artefact(places[each.subdir or "", each.filename], each.sha256, each.md5)
+        for each in wanted
+    }
 
 
 def lock_in(folder: Path) -> Lock:
