@@ -221,6 +221,13 @@ def test_a_channel_out_of_reach_says_nothing_of_the_stack(tmp_path: Path) -> Non
     assert "127.0.0.1:9/none" in outcome.reasons[0].what
 
 
+def test_a_mirrors_password_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDA_CHANNEL_ALIAS", "http://user:s3cret@127.0.0.1:9")
+    (outcome,) = lock(GPU, tmp_path)
+    assert outcome.reasons[0].code == "network-failed"
+    assert "s3cret" not in outcome.reasons[0].text()
+
+
 def test_offline_what_was_read_once_is_enough(conda_stubs: Channel, tmp_path: Path) -> None:
     with condachannel.served(conda_stubs) as channel:
         (first,) = lock(GPU, tmp_path, channel.url)
@@ -264,6 +271,16 @@ def test_what_the_index_cannot_lay_on_top_is_refused(
     reason = refusal(lock(spec, tmp_path, conda_stubs.url, today="2026-11-01T00:00:00Z"))
     assert (reason.code, said in reason.cause) == ("no-solution", True)
     assert reason.where[0].endswith(": packages[0]")
+
+
+@pytest.mark.network
+def test_a_name_that_nobody_has_is_told_with_the_nearest_of_the_channel(
+    conda_stubs: Channel, tmp_path: Path
+) -> None:
+    spec = GPU + 'packages = ["mlenv-dem0"]\n'
+    reason = refusal(lock(spec, tmp_path, conda_stubs.url, today="2026-11-01T00:00:00Z"))
+    assert reason.code == "no-solution"
+    assert reason.nearest == ('packages: "mlenv-demo", which a channel has',)
 
 
 @pytest.mark.network

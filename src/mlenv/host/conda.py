@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlenv.repodata import Subdir, Wish
 
 _TIMEOUT_SECONDS = 60
+_URL = re.compile(r"https?://[^\s'\"()]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,8 @@ _FIX = "check the name of the channel, and the network; CONDA_CHANNEL_ALIAS name
 
 
 def _cause(said: str) -> str:
-    """Return the first and the last words of a chain of causes, without the URLs in them."""
+    """Return the first and the last words of a chain of causes, and no credential."""
     lines = [each.removeprefix("Caused by: ") for each in said.splitlines() if each.strip()]
     first = lines[0].partition(" for url")[0] if lines else "rattler gave no reason"
-    return f"{first}: {lines[-1]}" if len(lines) > 1 else first
+    told = f"{first}: {lines[-1]}" if len(lines) > 1 else first
+    return _URL.sub(lambda found: outage.shown(found[0]), told)  # a mirror's may hold a password

@@ -24,7 +24,7 @@ from mlenv.plan.decide import plan
 from mlenv.plan.model import Decision
 from mlenv.repodata import aliases
 from mlenv.solve.asking import broke
-from mlenv.solve.channel_refusal import Shelf, absent, refused
+from mlenv.solve.channel_refusal import Shelf, absent, near_names, refused
 from mlenv.solve.on_top import on_top
 
 if TYPE_CHECKING:
@@ -97,7 +97,13 @@ def solve(stack: Stack, catalog: Catalog, wish: Wish, desk: Desk) -> Solution:
     findings = tuple(examined(planned, found, catalog)) if question.gpu else ()
     if against := [each for each in findings if forbids(each)]:
         raise StackError(*against)
-    picked, cautions = on_top(planned, above, found, desk, catalog) if above else ((), ())
+    picked: tuple[Picked, ...] = ()
+    cautions: tuple[Reason, ...] = ()
+    if above:
+        try:
+            picked, cautions = on_top(planned, above, found, desk, catalog)
+        except StackError as error:
+            raise near_names(error, above, shelf.names(first)) from None
     return Solution(
         plan=planned,
         question=question,

@@ -77,6 +77,17 @@ def absent(planned: Plan, asked: Asked, names: Collection[str]) -> Reason:
     )
 
 
+def near_names(error: StackError, above: Sequence[Asked], names: Collection[str]) -> StackError:
+    """Return a refusal of the index, with what the channels have under nearly the same name."""
+    found = []
+    for each in above:
+        wanted = each.requirement.name.lower()
+        near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.8)
+        if near and each.key in error.reasons[0].where:
+            found.append(f'{each.key.partition("[")[0]}: "{near[0]}", which a channel has')
+    return StackError(replace(error.reasons[0], nearest=tuple(found)), *error.reasons[1:])
+
+
 def refused(question: Question, said: Refusal, shelf: Shelf) -> StackError:
     """Return a refusal as the smallest set of the user's own lines that cannot be together."""
     keys = _core(question, shelf)
