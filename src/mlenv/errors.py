@@ -175,6 +175,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "folder-busy": (Exit.BROKEN, "another mlenv is writing to the same folder"),
     "runner-failed": (Exit.BROKEN, "the probe could not be run, and nothing came back"),
     "scheduler-failed": (Exit.BROKEN, "SLURM does not take a job, or does not answer"),
+    "worker-lost": (Exit.BROKEN, "a process that worked at a cell was killed, or met a mistake"),
     "report-unusable": (Exit.BROKEN, "what a probe sent back does not answer what was asked"),
     "interrupted": (Exit.INTERRUPTED, "the user, or the system, stopped mlenv"),
     # the image could not be built

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -129,6 +129,23 @@ def replace(
             if not _holds(target, wanted, ours):
                 _check_movable(target, ours)
                 swap.swap(target, wanted.items(), ours)
+
+
+@contextmanager
+def alone(folder: Path, patience_seconds: float) -> Iterator[None]:
+    """Make ``folder``, and let no other mlenv be here meanwhile; who dies here lets the next in.
+
+    Raises:
+        HostError: ``folder-busy``, ``disk-failed``.
+    """
+    with ExitStack() as stack:
+        for _ in range(_READ_TRIES):  # who was here before may remove it just now
+            with spoken(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):
+                    stack.enter_context(_locked(folder, patience_seconds))
+                    break
+        yield
 
 
 def cache_folder() -> Path:

@@ -71,6 +71,13 @@ class Slurm:
             )
         return number
 
+    def find_job(self, name: str) -> str | None:
+        """Return the number of this user's job of that name that waits or runs; None for none."""
+        done = self._asked("squeue", "--me", "--noheader", "--name", name, "--format", "%A %F")
+        # of an array `%A` is another number for each task that runs, and `%F` that of the array
+        numbers = [line.split()[-1] for line in done.stdout.splitlines() if line.split()]
+        return numbers[0] if numbers and done.status == 0 else None
+
     def stands(self, job: str, count: int) -> dict[int, Stand]:
         """Return how each task of an array of ``count`` stands.
 

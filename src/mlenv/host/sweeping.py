@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _DAY_SECONDS = 86400.0
-_WHOLE = ("interpreters", "verify")
+_WHOLE = ("interpreters", "matrix", "verify")
 """Kinds of which each folder goes or stays as one."""
 
 KINDS = {
@@ -25,6 +25,7 @@ KINDS = {
     "interpreters": "Pythons of base images",
     "rootfs": "facts of base images",
     "verify": "environments that were verified",
+    "matrix": "environments of a matrix's cells",
     "wheels": "directories of wheels",
     "sources": "what building a source package showed",
     "catalog/pages": "pages of a refresh that was stopped",
@@ -92,6 +93,11 @@ def remove_files(folder: Path, names: Iterable[str]) -> int:
             with suppress(OSError):  # something of the user's is in it
                 each.rmdir()
     return removed
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder of mlenv's own; what of it another program uses may stay."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _things(folder: Path, name: str) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mlenv.errors import CODES, Exit
 from mlenv.lock import Sha256
 from mlenv.model import Model
 
@@ -85,6 +86,12 @@ class CellResult(Model):
         """Whether it makes a run fail."""
         return self.verdict == "failed" and not self.allow_failure
 
+    @property
+    def broken(self) -> bool:
+        """Whether nothing is known of it because a tool, the network or the disk failed."""
+        status = CODES[self.why.code][0] if self.why and self.why.code in CODES else Exit.UNPROVEN
+        return self.verdict == "unknown" and status != Exit.UNPROVEN
+
 
 class Row(Model):
     """A package of a lock."""
@@ -125,3 +132,5 @@ class Run(Model):
     specs: tuple[str, ...]
     cells: tuple[str, ...]
     """The ids of all cells, those that cannot be among them."""
+    matrix_sha256: str = ""
+    """Over the cells and what they ask: a run goes on only with the same."""

@@ -75,6 +75,16 @@ class Results:
         path = self.run_folder(run) / "cells" / f"{cell}.json"
         return _parsed(path, CellResult) if path.is_file() else None
 
+    def is_open(self, run: str, cell: str) -> bool:
+        """Tell whether a run has still to find out about a cell: nothing, or only that it broke.
+
+        Raises:
+            HostError: ``disk-failed``.
+            UsageError: ``result-unreadable``.
+        """
+        found = self.cell(run, cell)
+        return found is None or found.broken
+
     def rows(self, digest: str) -> Rows | None:
         """Return the packages of a lock; None where they are not kept here.
 

@@ -174,13 +174,13 @@ def _ran(folder: Path, job: str, index: int, stand: Stand) -> Ran:
     where = f"job {job}" + (f" on {stand.node}" if stand.node else "")
     return Ran(
         report=disk.text(report) if report.is_file() else None,
-        trouble=_trouble(job, stand),
+        trouble=trouble(job, stand),
         log=tail(said),
         where=where,
     )
 
 
-def _trouble(job: str, stand: Stand) -> str:
+def trouble(job: str, stand: Stand) -> str:
     """Say in words how a task ended, where it did not end well."""
     words = {
         "COMPLETED": "",

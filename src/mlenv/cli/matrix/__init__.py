@@ -6,6 +6,8 @@ import click
 
 from mlenv.cli.matrix.plan import command as plan
 from mlenv.cli.matrix.report import command as report
+from mlenv.cli.matrix.run import command as run
+from mlenv.cli.matrix.submitting import command as task
 
 
 @click.group(epilog="Example: mlenv matrix plan specs/")
@@ -18,3 +20,5 @@ def command() -> None:
 
 command.add_command(plan, "plan")
 command.add_command(report, "report")
+command.add_command(run, "run")
+command.add_command(task, "task")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from mlenv.matrix.cell import Cell
 
@@ -47,27 +48,29 @@ def choice(function: Callable[..., int]) -> Callable[..., int]:
     return SPECS(function)
 
 
-def chosen(
-    specs: Sequence[Path],
-    filters: Sequence[str],
-    subset: str,
-    shard: str | None,
-    *,
-    today: str | None = None,
-) -> tuple[Cell, ...]:
-    """Return the cells that a command line names.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The cells that a command line names."""
 
-    Raises:
-        UsageError: every mistake of every spec, or of the options.
-    """
-    from mlenv.cli import opening  # noqa: PLC0415 (loaded when used)
-    from mlenv.matrix import choice as room  # noqa: PLC0415
-    from mlenv.matrix.planning import cells, spec_files  # noqa: PLC0415
+    specs: tuple[Path, ...]
+    filters: tuple[str, ...]
+    subset: str
+    shard: str | None = None
 
-    with opening.swift():
-        files = spec_files(specs, opening.spec_file)
-        found = cells(files, opening.catalog(), today or opening.today())
-    found = room.filtered(found, filters)
-    if subset == "pairwise":
-        found = room.pairwise(found)
-    return room.shard(found, shard) if shard else found
+    def cells(self, *, today: str | None = None) -> tuple[Cell, ...]:
+        """Return them, planned at a date: RFC 3339, None for today.
+
+        Raises:
+            UsageError: every mistake of every spec, or of the options.
+        """
+        from mlenv.cli import opening  # noqa: PLC0415 (loaded when used)
+        from mlenv.matrix import choice as room  # noqa: PLC0415
+        from mlenv.matrix.planning import cells, spec_files  # noqa: PLC0415
+
+        with opening.swift():
+            files = spec_files(self.specs, opening.spec_file)
+            found = cells(files, opening.catalog(), today or opening.today())
+        found = room.filtered(found, self.filters)
+        if self.subset == "pairwise":
+            found = room.pairwise(found)
+        return room.shard(found, self.shard) if self.shard else found
