@@ -133,11 +133,7 @@ def replace(
 
 @contextmanager
 def alone(folder: Path, patience_seconds: float) -> Iterator[None]:
-    """Make ``folder``, and let no other mlenv be here meanwhile; who dies here lets the next in.
-
-    Raises:
-        HostError: ``folder-busy``, ``disk-failed``.
-    """
+    """Make ``folder``, and let no other mlenv be here meanwhile; who dies here lets the next in."""
     with ExitStack() as stack:
         for _ in range(_READ_TRIES):  # who was here before may remove it just now
             with spoken(folder):

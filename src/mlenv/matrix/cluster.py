@@ -16,8 +16,8 @@ from pydantic import Field
 
 from mlenv.host import disk, tools
 from mlenv.host.slurm import GONE, Slurm, Stand
+from mlenv.matrix.bench import Bench
 from mlenv.matrix.local import put_lost
-from mlenv.matrix.perform import Bench
 from mlenv.matrix.task import Task, Terms
 from mlenv.model import Model
 from mlenv.runners.slurm import trouble

@@ -17,8 +17,10 @@ from mlenv.host import disk, process, tools
 from mlenv.host.room import free_bytes
 from mlenv.host.workforce import Lost, Workforce, cores, fitting
 from mlenv.matrix import perform
+from mlenv.matrix.bench import Bench
+from mlenv.matrix.notes import Notes, now
 from mlenv.matrix.outcome import Found, result_of
-from mlenv.matrix.perform import Bench, Job, Notes, Step, now
+from mlenv.matrix.perform import Job, Step
 from mlenv.solve.asking import passes
 
 if TYPE_CHECKING:

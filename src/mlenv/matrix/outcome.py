@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlenv.build.verdict import Verdict as Planned
     from mlenv.errors import MlenvError
     from mlenv.lock import Lock
-    from mlenv.matrix.perform import Notes
+    from mlenv.matrix.notes import Notes
     from mlenv.matrix.result import Phase, Verdict
     from mlenv.matrix.task import Member, Task, Terms
     from mlenv.report.verdict import Verdict as Shown

@@ -6,107 +6,22 @@ one task wait for each other. What stays is a ``CellResult`` for each cell, and 
 
 from __future__ import annotations
 
-import re
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-from pydantic import Field
 
 from mlenv.backends import uv
 from mlenv.errors import MlenvError
 from mlenv.host import disk, sweeping
-from mlenv.lock import Sha256
+from mlenv.matrix.bench import LOCKED, Bench, Locked
+from mlenv.matrix.notes import Notes, now
 from mlenv.matrix.outcome import Found, result_of, rows_of
-from mlenv.matrix.result import Phase
-from mlenv.matrix.results import Results
-from mlenv.model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlenv.build.verdict import Outcome
-    from mlenv.matrix.task import Member, Task, Terms
+    from mlenv.matrix.task import Member
 
-_LOCKED = "locked.json"
-_DIGITS = re.compile(r"\d+")
 _PATIENCE_SECONDS = 7 * 86400.0
-
-
-class Locked(Model):
-    """What the first phase left."""
-
-    leader: str
-    """The cell whose lock it is."""
-    folder: str
-    lock: Sha256
-    bytes: int
-    """Of all files that will be installed."""
-    packages: tuple[str, ...] = ()
-    seconds: dict[Phase, float] = Field(default_factory=dict)
-    log: str = ""
-    began: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class Notes:
-    """What is noted while a task goes on."""
-
-    began: str
-    phase: Phase = "lock"
-    lines: list[str] = field(default_factory=list)
-    seconds: dict[Phase, float] = field(default_factory=dict)
-
-    def say(self, text: str) -> None:
-        """Keep a line; of one that counts (`3 of 29`), the last."""
-        if self.lines and _DIGITS.sub("", self.lines[-1]) == _DIGITS.sub("", text):
-            self.lines.pop()
-        self.lines.append(text)
-
-    @contextmanager
-    def during(self, phase: Phase) -> Iterator[None]:
-        """Count the time of a phase."""
-        start = time.monotonic()
-        self.phase = phase
-        try:
-            yield
-        finally:
-            self.seconds[phase] = round(time.monotonic() - start, 3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """Where a task is done."""
-
-    task: Task
-    terms: Terms
-
-    @property
-    def results(self) -> Results:
-        """The results folder."""
-        return Results(folder=Path(self.terms.results))
-
-    @property
-    def folder(self) -> Path:
-        """What lies here is the task's own, and gone when it is done."""
-        return self.results.run_folder(self.terms.run) / "work" / self.task.stack[:16]
-
-    @property
-    def cache(self) -> Path:
-        """Where its environment lies: beside the other caches, so that uv can link files."""
-        return disk.cache_folder() / "matrix" / f"{self.terms.run}-{self.task.stack[:16]}"
-
-    def open_members(self) -> tuple[Member, ...]:
-        """Return the cells of which there is still something to find out."""
-        results, run = self.results, self.terms.run
-        return tuple(each for each in self.task.members if results.is_open(run, each.cell))
-
-    def locked(self) -> Locked | None:
-        """Return what the first phase left; None where it is still to be done."""
-        path = self.folder / _LOCKED
-        return Locked.model_validate_json(disk.contents(path)) if path.is_file() else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +141,7 @@ def _locked(bench: Bench, member: Member) -> Locked | None:
         log="\n".join(notes.lines),
         began=notes.began,
     )
-    disk.write(bench.folder / _LOCKED, locked.model_dump_json(by_alias=True))
+    disk.write(bench.folder / LOCKED, locked.model_dump_json(by_alias=True))
     return locked
 
 
@@ -250,8 +165,3 @@ def _write(bench: Bench, locked: Locked, found: Found, notes: Notes) -> None:
         shared = None if each.cell == locked.leader else locked.leader
         result = result_of(bench.terms, bench.task, each, found, notes, lock=kept, shared=shared)
         bench.results.put(result, rows, each.text)
-
-
-def now() -> str:
-    """Return this second, RFC 3339, UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

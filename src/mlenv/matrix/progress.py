@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mlenv.matrix.perform import Bench
+    from mlenv.matrix.bench import Bench
     from mlenv.matrix.result import CellResult
     from mlenv.matrix.task import Task
 

@@ -20,7 +20,8 @@ from mlenv.verify.subject import subject
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlenv.matrix.perform import Bench, Notes
+    from mlenv.matrix.bench import Bench
+    from mlenv.matrix.notes import Notes
     from mlenv.report.runner import Runner
     from mlenv.verify.subject import Subject
 
