@@ -128,6 +128,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "intake-unreadable": (Exit.USAGE, "what `init --from` names is no file that it reads"),
     "edit-order": (Exit.USAGE, "a spec cannot be edited in the way it was asked"),
     "not-movable": (Exit.USAGE, "a package cannot be moved apart from the rest of its lock"),
+    "image-unreadable": (Exit.USAGE, "what is named is no image, or a damaged one"),
     "lock-unreadable": (Exit.USAGE, "a mlenv.lock is damaged, or of a newer mlenv"),
     # no such stack
     "python-unsupported": (Exit.IMPOSSIBLE, "no release in the range takes this Python"),

@@ -62,7 +62,7 @@ def test_every_command_has_help_with_an_example(
         pytest.param(["build", "nowhere.toml"], "nowhere.toml cannot be read", id="no such file"),
         pytest.param(["build", "spec.toml", "--targt", "x"], "--target", id="a misspelt option"),
         pytest.param(["check", "spec.toml", "--target", "x"], "no target `x`", id="no target"),
-        pytest.param(["diff", "spec.toml", "spec.toml"], "cannot be read", id="no lock"),
+        pytest.param(["diff", "no.toml", "no.toml"], "cannot be read", id="no spec to compare"),
         pytest.param(["catalog", "show", "torhc"], "Did you mean 'torch'?", id="no package"),
         pytest.param(["init", "a b", "--file", "x.toml"], "cannot be the name", id="a bad name"),
         pytest.param(["init", "a", "--gpu", "H1OO"], "no GPU is known", id="an unknown GPU"),

@@ -30,7 +30,7 @@ _SHORT = {
     "add": "Add packages to a spec, and lock it.",
     "remove": "Remove packages from a spec, and lock it.",
     "update": "Move a lock, or only its base image.",
-    "diff": "Say what moved between two locks.",
+    "diff": "Say what moved between two locks, specs or images.",
     "export": "Write a lock as a file of another tool.",
     "doctor": "Say what this machine can run, and how to mend it.",
     "schema": "Print the spec's JSON Schema, for editors.",

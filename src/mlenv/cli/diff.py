@@ -1,64 +1,38 @@
-"""``mlenv diff``: two locks in words, CUDA libraries first."""
+"""``mlenv diff``: two locks, two specs or two images in words, CUDA libraries first."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from mlenv.cli import options
 
-if TYPE_CHECKING:
-    from mlenv.lock import Lock
 
-_WHERE = click.Path(path_type=Path)
-
-
-@click.command(epilog="Example: mlenv diff images/torch ../yesterday/images/torch")
-@click.argument("before", type=_WHERE)
-@click.argument("after", type=_WHERE)
+@click.command(
+    epilog="Example: mlenv diff images/torch ../yesterday/images/torch, or "
+    "mlenv diff specs/a.toml specs/b.toml, or mlenv diff ghcr.io/me/torch:1 ghcr.io/me/torch:2"
+)
+@click.argument("before")
+@click.argument("after")
+@click.option("--markdown", is_flag=True, help="Print Markdown, for a pull request.")
+@click.option(
+    "--platform",
+    type=click.Choice(["linux/amd64", "linux/arm64"]),
+    default="linux/amd64",
+    show_default=True,
+    help="Of images.",
+)
+@options.OUT
+@options.OFFLINE
 @options.JSON
-def command(before: Path, after: Path, *, as_json: bool) -> int:
-    """Say what moved from one lock to another; exit with 1 where anything did.
+def command(before: str, after: str, **asked: Any) -> int:  # noqa: ANN401 (the options)
+    """Say what moved from BEFORE to AFTER; exit with 1 where anything did.
 
-    BEFORE and AFTER are mlenv.lock files, or folders that hold one.
+    Both are locks (an mlenv.lock, or a folder that holds one), or specs, or images: a name, or a
+    folder that `--output` wrote. Of specs verdicts and decisions are compared, of images labels
+    and layers, and their packages where their locks lie in --out.
     """
-    from mlenv.changes import changes  # noqa: PLC0415 (loaded when used)
-    from mlenv.cli import words  # noqa: PLC0415
-    from mlenv.errors import Exit  # noqa: PLC0415
+    from mlenv.cli.differing import Differing  # noqa: PLC0415 (loaded when used)
 
-    found = changes(_read(before), _read(after))
-    if as_json:
-        words.emit(
-            {
-                "same": not found,
-                "facts": list(found.facts),
-                "moves": [asdict(each) for each in found.moves],
-                "repush": dict(found.repush),
-            }
-        )
-        return Exit.FAILED if found else Exit.DONE
-    for line in found.facts:
-        click.echo(line)
-    for each in found.moves:
-        size = f", {words.megabytes(each.bytes)}" if each.bytes else ""
-        click.echo(f"{each.text} ({each.layer}{size})")
-    if not found:
-        click.echo("no difference")
-        return Exit.DONE
-    total = sum(found.repush.values())
-    if total:
-        layers = ", ".join(f"{name} {words.megabytes(n)}" for name, n in found.repush.items())
-        click.echo(f"to push again: {words.megabytes(total)} of wheels ({layers})")
-    return Exit.FAILED
-
-
-def _read(path: Path) -> Lock:
-    from mlenv.files import LOCK_NAME  # noqa: PLC0415 (loaded when used)
-    from mlenv.host import disk  # noqa: PLC0415
-    from mlenv.lock import parse_lock  # noqa: PLC0415
-
-    place = path / LOCK_NAME if path.is_dir() else path
-    return parse_lock(disk.text(place), origin=str(place))
+    return Differing(**asked).run(before, after)
