@@ -125,6 +125,17 @@ def test_an_older_driver_of_the_same_major_is_enough(conda_stubs: Channel, tmp_p
     assert "minor-version-mode" in {each.code for each in outcome.warnings}
 
 
+def test_a_framework_that_something_holds_back_is_said_to_be_old(
+    conda_stubs: Channel, tmp_path: Path
+) -> None:
+    (outcome,) = lock(GPU + 'cuda = "12.6"\n', tmp_path, conda_stubs.url)
+    (said,) = [each for each in outcome.warnings if each.code == "older-than-newest"]
+    assert said.what == "torch is 2.7.1; the newest that fits this target by itself is 2.8.0"
+    pinned = GPU.replace('"torch"', '"torch==2.7.*"')
+    (outcome,) = lock(pinned, tmp_path / "pinned", conda_stubs.url)
+    assert "older-than-newest" not in {each.code for each in outcome.warnings}
+
+
 def test_a_cpu_stack_has_no_cuda(conda_stubs: Channel, tmp_path: Path) -> None:
     (outcome,) = lock(GPU + 'cuda = "cpu"\n', tmp_path, conda_stubs.url)
     found = packages(outcome)

@@ -46,6 +46,14 @@ def toolkit_of(records: Sequence[Record]) -> Cuda | None:
     return Cuda.parse(".".join(found.split(".")[:2]))
 
 
+def minors(version: str) -> tuple[int, ...]:
+    """Return the major and the minor of a version, for a comparison; nothing of what has none."""
+    try:
+        return Version(version).release[:2]
+    except InvalidVersion:
+        return ()
+
+
 def cpu_builds(records: Sequence[Record]) -> tuple[Record, ...]:
     """Return the builds of frameworks that are no GPU builds, whoever brought them in."""
     globs = {name: glob for row in conda_frameworks() for name, glob in row.gpu.items()}

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from packaging.utils import canonicalize_name
 
 from mlenv.audit import forbids
-from mlenv.audit.channel import examined, toolkit_of, unhashed
+from mlenv.audit.channel import examined, minors, toolkit_of, unhashed
+from mlenv.audit.closure import older
 from mlenv.backends import conda
 from mlenv.errors import HostError, StackError
 from mlenv.host.conda import Refusal, open_channels, rattler_version
@@ -28,7 +29,7 @@ from mlenv.solve.channel_refusal import Shelf, absent, near_names, refused
 from mlenv.solve.on_top import on_top
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from packaging.requirements import Requirement
 
@@ -113,7 +114,7 @@ def solve(stack: Stack, catalog: Catalog, wish: Wish, desk: Desk) -> Solution:
         virtual=asked.virtual,
         pixi=shelf.channels.pixi_lock(found, asked),
         rattler=rattler_version(),
-        warnings=(*planned.warnings, *findings, *cautions),
+        warnings=(*planned.warnings, *findings, *_regressions(question, found, shelf), *cautions),
     )
 
 
@@ -181,6 +182,23 @@ def _settled(
     kept = tuple(each for each in planned.decisions if each.topic not in topics)
     said = tuple(each for each in planned.warnings if each != unread(stack))
     return replace(planned, decisions=(*kept, *told), warnings=said)
+
+
+def _regressions(question: Question, found: Sequence[Record], shelf: Shelf) -> Iterator[Reason]:
+    """Say which frameworks are older than the newest of their lines that fits by itself."""
+    stack = question.plan.stack
+    came = {each.name: each.version for each in found}
+    for asked in stack.frameworks:
+        keys = {stack.keys["python"], asked.key}
+        lines = tuple(line for line in question.lines if line.key in keys)
+        alone = shelf.solved(replace(question, lines=lines, bounds=()))
+        if isinstance(alone, Refusal):
+            continue
+        own = lines[1].name
+        newest = next(each.version for each in alone if each.name == own)
+        if minors(came[own]) < minors(newest):
+            name = asked.requirement.name
+            yield older(name, came[own], newest, name, asked.key)
 
 
 def _decision(stack: Stack, asked: Asked, found: dict[str, Record]) -> Decision:
