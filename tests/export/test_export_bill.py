@@ -82,6 +82,12 @@ def test_it_tells_who_needs_whom(torch_folder: Path, tmp_path: Path) -> None:
     ("metadata", "expression", "licence"),
     [
         pytest.param("License-Expression: MIT OR Apache-2.0\n", "MIT OR Apache-2.0", "", id="spdx"),
+        pytest.param(
+            f"License-Expression: {'MIT AND ' * 40}ISC\n",
+            f"{'MIT AND ' * 40}ISC",
+            "",
+            id="a long one",
+        ),
         pytest.param("License: BSD 3-Clause\n", "", "BSD 3-Clause", id="in its own words"),
         pytest.param(
             "License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License\n",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import uv
 
-from exporting import exported, lock_of, pairs, pip, ran, versions
+from exporting import exported, lock_of, pairs, pip, ran, tool, versions
 from loopback import environment
 
 if TYPE_CHECKING:
@@ -73,3 +75,40 @@ def test_the_default_index_is_not_named(torch_folder: Path, tmp_path: Path) -> N
     ).read_text()
     urls = [line for line in text.splitlines() if "://" in line]
     assert urls == ["--extra-index-url http://download.pytorch.org/whl/cu126"]
+
+
+class _Advisories(http.server.BaseHTTPRequestHandler):
+    """A database of advisories, in the protocol of OSV: it knows one, about one release."""
+
+    asked: ClassVar[dict[str, str]] = {}
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        query = json.loads(self.rfile.read(length))
+        self.asked[query["package"]["name"]] = query["version"]
+        known = {"id": "EX-1", "modified": "2025-01-01T00:00:00Z", "summary": "s", "affected": []}
+        found = {"vulns": [known]} if query["package"]["name"] == "jinja2" else {}
+        body = json.dumps(found).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its port)
+        """Say nothing."""
+
+
+@pytest.mark.network
+def test_pip_audit_asks_about_every_version_of_the_lock(torch_folder: Path, tmp_path: Path) -> None:
+    audit = tool(tmp_path / "tool", "pip-audit", "pip") / "pip-audit"
+    exported(torch_folder, tmp_path / "audit.txt", "--to", "requirements")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Advisories) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        argv = [str(audit), "--requirement", "audit.txt", "--require-hashes", "--disable-pip"]
+        argv += ["--strict", "--vulnerability-service", "osv", "--cache-dir", str(tmp_path / "c")]
+        done = ran([*argv, "--osv-url", f"http://127.0.0.1:{server.server_port}/q"], tmp_path, {})
+        server.shutdown()
+    assert pairs(_Advisories.asked.items()) == versions(torch_folder)
+    assert done.returncode == 1, done.stderr
+    assert "Found 1 known vulnerability in 1 package" in done.stderr
+    assert "jinja2" in done.stdout

@@ -39,7 +39,7 @@ def about(metadata: str) -> About:
     said = HeaderParser().parsestr(metadata, headersonly=True)
     expression = " ".join(said.get("License-Expression", "").split())
     return About(
-        expression=expression[:_LONGEST],
+        expression=expression,
         licence="" if expression else _licence(said.get("License", ""), said.get_all("Classifier")),
         requires=tuple(said.get_all("Requires-Dist", ())),
     )
