@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from judging import ROOT
@@ -198,6 +199,10 @@ def test_the_command_writes_every_form(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     assert (document["verdict"], document["runner"]) == ("static-ok", "local")
+    for name, found in (("verdict", document), ("report", document["report"])):
+        words = [PYTHON, "-m", "mlenv", "schema", name]
+        said = subprocess.run(words, capture_output=True, text=True, check=True)
+        jsonschema.validate(found, json.loads(said.stdout))
     assert json.loads(files["report"].read_text())["nonce"] == document["report"]["nonce"]
     assert files["junit"].read_text().startswith("<?xml")
     assert files["html"].read_text().startswith("<!doctype html>")

@@ -33,7 +33,7 @@ _SHORT = {
     "diff": "Say what moved between two locks, specs or images.",
     "export": "Write a lock as a file of another tool.",
     "doctor": "Say what this machine can run, and how to mend it.",
-    "schema": "Print the spec's JSON Schema, for editors.",
+    "schema": "Print a JSON Schema: of specs, of verdicts.",
     "catalog": "Show the facts that decisions rest on.",
     "clean": "Remove caches, and what mlenv wrote.",
     "completion": "Print the completion script of a shell.",
