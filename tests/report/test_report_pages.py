@@ -134,3 +134,57 @@ def test_the_text_says_cause_and_fix_before_the_probes() -> None:
 def test_the_text_names_what_said_nothing_and_what_a_launch_costs() -> None:
     assert "  no word  torch:math" in verdict_text(verdict("not-verified"))
     assert verdict_text(verdict("verified")).endswith("a launch costs 9 us here")
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "words"),
+    [
+        pytest.param("mapped:torch", {}, "2 CUDA libraries are loaded, as locked", id="libraries"),
+        pytest.param("distributions", {}, "5 packages, as locked", id="packages"),
+        pytest.param(
+            "compile:triton",
+            {"built": {"sm_80": {}, "sm_90": {}}},
+            "compiled for sm_80, sm_90",
+            id="archs",
+        ),
+        pytest.param("driver", {}, "H100", id="the GPU"),
+        pytest.param("kernel:triton", {"made": "by Triton, now"}, "by Triton, now", id="a kernel"),
+    ],
+)
+def test_what_passed_says_in_a_few_words_what_it_showed(
+    name: str, facts: dict[str, Any], words: str
+) -> None:
+    plan = asked()
+    rows = good(plan)
+    rows[name].setdefault("facts", {}).update(facts)
+    found = judge(plan, report(plan, rows))
+    (line,) = (line for line in verdict_text(found).splitlines() if f" {name} " in line)
+    assert line.endswith(f" s  {words}")
+    assert f"<summary>{words}</summary>" in page(found)
+
+
+def test_what_waited_for_the_driver_is_one_line_of_the_text() -> None:
+    plan = asked()
+    rows = good(plan)
+    gpu = [each for each in plan.probes if each.startswith(("kernel:", "torch:", "speed:"))]
+    waited = {"status": "skip", "reason": "no-driver", "seconds": 0, "message": "there is no GPU"}
+    rows.update({name: {**rows[name], **waited} for name in gpu})
+    text = verdict_text(judge(plan, report(plan, rows))).partition("\n\n  pass")[2]
+    (_, _, waiting) = text.partition("  skip     ")
+    assert " ".join(waiting.split()) == f"there is no GPU: {', '.join(gpu)}"
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_crash_is_told_by_where_it_was() -> None:
+    plan = asked()
+    rows = good(plan)
+    said = (
+        "Fatal Python error: Segmentation fault\n\n"
+        "Current thread 0x00007f7cedd6fb80 (most recent call first):\n"
+        '  File "/venv/x.py", line 8 in f\n  File "<string>", line 1 in <module>\n\n'
+        "Extension modules: numpy._core._multiarray_umath (total: 1)\n"
+    )
+    rows["mapped:torch"] |= {"status": "crash", "reason": "signal", "stderr": said}
+    found = judge(plan, report(plan, rows))
+    assert found.root is not None
+    assert found.root.seen == 'File "/venv/x.py", line 8 in f'

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from mlenv.report.judge import first_line
-from mlenv.report.text import MEANING, boundary
+from mlenv.report.text import HEADS, MEANING, boundary, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,9 @@ h1 { font-size: 1.4rem; } code, pre { font: 0.85rem/1.4 ui-monospace, monospace;
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top;
 padding: 0.25rem 0.6rem; border-bottom: 1px solid #8884; } .number { text-align: right; }
 pre { overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 30rem; }
-dt { font-weight: 600; } dd { margin: 0 0 0.3rem 0; }
+h2 { font-size: 1rem; margin: 0.5rem 0; } summary { cursor: pointer; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.2rem 1rem; margin: 0.5rem 0; }
+dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
 """
 _COLORS = {"pass": "pass", "verified": "pass", "static-ok": "pass", "failed": "bad"}
 _OPEN = frozenset(("skip", "blocked", "not-verified"))
@@ -63,12 +65,13 @@ def _finding(found: Finding) -> str:
     rows = [("cause", found.cause), ("fix", found.fix), ("seen", found.seen)]
     rows += [("also", ", ".join(found.also))]
     told = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows if text)
-    head = f"<h2><code>{escape(found.id)}</code></h2><p>{escape(found.what)}</p>"
+    head = f"<h2><code>{HEADS[found.weight]}[{escape(found.id)}]</code>: {escape(found.what)}</h2>"
     return f'<section class="finding {found.weight}">{head}<dl>{told}</dl></section>'
 
 
 def _table(verdict: Verdict) -> Iterator[str]:
-    yield "<table><tr><th>probe</th><th>level</th><th></th><th>seconds</th><th></th></tr>"
+    heads = ("probe", "level", "outcome", "seconds", "what it showed")
+    yield f"<table><tr>{''.join(f'<th>{each}</th>' for each in heads)}</tr>"
     for row in verdict.report.probes:
         yield _row(row, required=row.name in verdict.plan.required)
     there = {row.name for row in verdict.report.probes}
@@ -81,7 +84,8 @@ def _table(verdict: Verdict) -> Iterator[str]:
 def _row(row: Probed, *, required: bool) -> str:
     level = "" if row.level is None else str(row.level)
     note = "" if required else " (not required)"
-    told = escape(first_line(row.message) + note)
+    text = shown(row) if row.status == "pass" else first_line(row.message)
+    told = escape(text + note)
     words = "\n".join(filter(None, (row.message, row.stderr, row.stdout)))
     facts = json.dumps(row.facts, indent=1, sort_keys=True) if row.facts else ""
     more = "\n\n".join(filter(None, (words, facts)))
@@ -101,6 +105,11 @@ def _facts(verdict: Verdict) -> Iterator[str]:
         ("scope", plan.scope + (", quick" if plan.quick else "")),
         ("begun", report.started or ""),
         ("seconds", f"{report.seconds:.1f}"),
+        (
+            "on",
+            " ".join(str(report.host.get(each) or "") for each in ("node", "machine", "kernel")),
+        ),
+        ("python", " ".join(str(report.host.get(each) or "") for each in ("python", "executable"))),
         ("lock", plan.lock_digest),
         ("probe", plan.probe_sha256),
     )

@@ -6,6 +6,7 @@ pass, is never ``verified``, and so never exit 0.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def _failure(each: Probed) -> Finding:
     hit = failure_in(each.name, each.text)
     if hit is None:
         fix = "read what the probe said; its whole output is in the report (--json, --html)"
-        seen = first_line((each.stderr or "").strip().rpartition("\n")[2])
+        seen = _last_words(each.stderr or "")
         return Finding(
             id=f"unknown-{each.status}",
             weight="error",
@@ -118,6 +119,15 @@ def _failure(each: Probed) -> Finding:
         fix=known.fix,
         seen=seen,
     )
+
+
+_FRAME = re.compile(r"\(most recent call first\):\n\s*(File .*)")
+"""Of what ``faulthandler`` writes when a process dies: where it was."""
+
+
+def _last_words(text: str) -> str:
+    frames = _FRAME.findall(text)
+    return str(frames[-1]) if frames else first_line(text.strip().rpartition("\n")[2])
 
 
 def first_line(text: str | None) -> str:

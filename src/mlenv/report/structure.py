@@ -131,4 +131,6 @@ def _without_compiler(plan: Plan) -> Iterator[Finding]:
     """Say what a verdict is silent about, which most users of torch would take for proven."""
     if plan.without_compiler:
         names = ", ".join(plan.without_compiler)
-        yield _finding("no-compiler-locked", "", f"nothing is said of torch.compile: {names}")
+        yield _finding(
+            "no-compiler-locked", "", f"torch.compile and Triton were not tried ({names})"
+        )

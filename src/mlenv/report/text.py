@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mlenv.model import CONTROL
@@ -20,7 +21,8 @@ MEANING = {
     "not-verified": "nothing wrong was seen, and not all was shown",
 }
 _WIDTH = 100
-_HEADS = {"error": "error", "unproven": "not shown", "warning": "warning"}
+_WAITING = frozenset(("skip", "blocked"))
+HEADS = {"error": "error", "unproven": "not shown", "warning": "warning"}
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -42,8 +44,15 @@ def _lines(verdict: Verdict) -> Iterator[str]:
         yield ""
         yield from _finding(each)
     yield ""
+    waiting: dict[tuple[str, str], list[str]] = {}
     for row in verdict.report.probes:
-        yield _row(row, required=row.name in verdict.plan.required)
+        if row.status in _WAITING and row.seconds == 0:
+            waiting.setdefault((row.status, first_line(row.message)), []).append(row.name)
+        else:
+            yield _row(row, required=row.name in verdict.plan.required)
+    for (status, why), names in waiting.items():
+        text = f"{why}: {', '.join(names)}"
+        yield from wrap(text, _WIDTH, initial_indent=f"  {status:8} ", subsequent_indent=" " * 11)
     there = {row.name for row in verdict.report.probes}
     yield from (f"  {'no word':8} {name}" for name in verdict.plan.probes if name not in there)
     if sentence := boundary(verdict):
@@ -52,7 +61,7 @@ def _lines(verdict: Verdict) -> Iterator[str]:
 
 
 def _finding(found: Finding) -> Iterator[str]:
-    yield f"{_HEADS[found.weight]}[{found.id}]: {found.what}"
+    yield f"{HEADS[found.weight]}[{found.id}]: {found.what}"
     yield f"  cause:   {found.cause}"
     if found.seen and found.seen not in found.what:
         yield f"  seen:    {found.seen}"
@@ -62,10 +71,26 @@ def _finding(found: Finding) -> Iterator[str]:
 
 
 def _row(row: Probed, *, required: bool) -> str:
-    text = first_line(row.message) if row.status != "pass" else ""
+    text = first_line(row.message) if row.status != "pass" else shown(row)
     note = "" if required or row.status == "pass" else " (not required)"
     line = f"  {row.status:8} {row.name:22} {row.seconds:6.1f} s  {text}{note}"
     return line.rstrip() if len(line) <= _WIDTH else line[: _WIDTH - 1].rstrip() + "…"
+
+
+def shown(row: Probed) -> str:
+    """Return in a few words what a probe that passed has shown; nothing where that is its name."""
+    facts = row.facts or {}
+    found = {name: facts.get(name) for name in ("libraries", "distributions", "built", "devices")}
+    libraries, packages, built, devices = found.values()
+    if isinstance(libraries, list):
+        return f"{len(libraries)} CUDA libraries are loaded, as locked"
+    if isinstance(packages, dict):
+        return f"{len(packages)} packages, as locked"
+    if isinstance(built, dict):
+        return f"compiled for {', '.join(built)}"
+    if isinstance(devices, list):
+        return ", ".join(str(each.get("name")) for each in devices if isinstance(each, dict))
+    return str(facts.get("made") or facts.get("version") or "")
 
 
 def boundary(verdict: Verdict) -> str:
