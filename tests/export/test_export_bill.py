@@ -11,6 +11,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
+import condalocks
 from exporting import exported, lock_of, pairs, versions
 from loopback import environment
 from mlenv.export.about import about, edges
@@ -19,6 +20,7 @@ from mlenv.machine import Python
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from condachannel import Channel
     from loopback import Index
 
 
@@ -76,6 +78,23 @@ def test_it_tells_who_needs_whom(torch_folder: Path, tmp_path: Path) -> None:
     assert "torch" in by_name["torchvision"]
     assert "nvidia-cudnn-cu12" in by_name["torch"]
     assert needs.keys() == {"stack", *names}
+
+
+def test_a_bill_of_conda_packages_is_valid_and_holds_both_hashes(
+    conda_stubs: Channel, tmp_path: Path
+) -> None:
+    folder = condalocks.folder(tmp_path / "out", conda_stubs)
+    found = bill(folder, tmp_path / "bill")
+    text = next((tmp_path / "bill").iterdir()).read_text(encoding="utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    cudnn = next(each for each in found["components"] if each["name"] == "cudnn")
+    locked = next(each for each in lock_of(folder).package if each.name == "cudnn")
+    assert [each["content"] for each in cudnn["hashes"]] == [locked.md5, locked.sha256]
+    purl = PackageURL.from_string(cudnn["purl"])
+    assert (purl.type, purl.name, purl.version) == ("conda", "cudnn", locked.version)
+    assert isinstance(purl.qualifiers, dict)
+    assert purl.qualifiers["subdir"] == "linux-64"
+    assert locked.filename.endswith(f"-{purl.qualifiers['build']}.conda")
 
 
 @pytest.mark.parametrize(

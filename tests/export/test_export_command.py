@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import condalocks
 from exporting import exported, lock_of
 from mlenv.cli import main
 from mlenv.export.formats import FORMATS
@@ -17,6 +18,7 @@ from mlenv.export.source import NOTE, Source
 from mlenv.lock import lock_text
 
 if TYPE_CHECKING:
+    from condachannel import Channel
     from mlenv.lock import Lock
 
 IMAGE = ("--image", "ghcr.io/me/train:1")
@@ -147,6 +149,22 @@ def test_what_cannot_be_written_is_told(
     assert "error[export-order]" in err
     assert said in err
     assert list(Path().iterdir()) == []
+
+
+def test_a_lock_of_conda_goes_where_its_image_goes_and_not_to_pip(
+    conda_stubs: Channel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = condalocks.folder(tmp_path / "out", conda_stubs)
+    for name, each in FORMATS.items():
+        if name in {"jupyter", "environment"}:
+            continue
+        place = tmp_path / name
+        status, _, err = typed(capsys, str(folder), "--to", name, "--output", str(place), *IMAGE)
+        assert status == (0 if "conda" in each.backends else 2), err
+        assert place.exists() == ("conda" in each.backends)
+    assert "its lock is of conda, and modal speaks of uv alone" in err
+    text = (tmp_path / "devcontainer" / ".devcontainer" / "devcontainer.json").read_text("utf-8")
+    assert "/opt/conda/bin/python" in text
 
 
 BAD = "x; touch no #"

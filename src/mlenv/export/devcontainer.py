@@ -20,7 +20,7 @@ EXTENSIONS = (
     *("ms-toolsai.jupyter", "charliermarsh.ruff"),
 )
 _BY_PACKAGE = {"mypy": "ms-python.mypy-type-checker"}
-_PYTHON = "/opt/venv/bin/python"
+_PYTHONS = {"uv": "/opt/venv/bin/python", "conda": "/opt/conda/bin/python"}
 
 
 def devcontainer(source: Source) -> tuple[File, ...]:
@@ -40,7 +40,7 @@ def devcontainer(source: Source) -> tuple[File, ...]:
             "vscode": {
                 "extensions": [*EXTENSIONS, *more],
                 "settings": {
-                    "python.defaultInterpreterPath": _PYTHON,
+                    "python.defaultInterpreterPath": _PYTHONS[source.lock.backend],
                     "python.terminal.activateEnvironment": False,
                     "[python]": {"editor.defaultFormatter": "charliermarsh.ruff"},
                 },
