@@ -43,6 +43,7 @@ FLOORS = {
             "imaging",
             "refresh",
             "uptodate",
+            "memory",
             "verify",
             "runners",
         ),

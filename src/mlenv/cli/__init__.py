@@ -166,12 +166,25 @@ def _beside(name: str) -> click.Command | None:  # noqa: PLR0911 (a line a comma
 
 @click.group(
     cls=_Lazy,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="The first thing to try: mlenv build specs/torch.toml",
 )
 @click.version_option(__version__, message="mlenv %(version)s")
-def cli() -> None:
-    """ML environments that run: a stack spec in, a CUDA-coherent lock and an image recipe out."""
+@click.option("--json", "as_json", is_flag=True, help="Without a command: one JSON document.")
+@click.pass_context
+def cli(context: click.Context, *, as_json: bool) -> int:
+    """ML environments that run: a stack spec in, a CUDA-coherent lock and an image recipe out.
+
+    Alone it says where the specs of this folder stand, and the next step.
+    """
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise click.UsageError("--json goes behind the command", context)
+        return 0
+    from mlenv.cli import standing  # noqa: PLC0415 (loaded when used)
+
+    return standing.show(as_json=as_json)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

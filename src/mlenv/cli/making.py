@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlenv import memory
 from mlenv.cli import opening, words
 
 if TYPE_CHECKING:
@@ -73,7 +74,12 @@ class Making:
                 tell=desk.tell,
                 prove=lambda name, image: self._proven(folder, name, image),
             )
-            return make(found, order, own)
+            made = make(found, order, own)
+            where = made.pushed or str(made.written or made.tag or made.digest or made.name)
+            artefacts = found.lock.artefacts_sha256
+            at = opening.today()[:10]
+            memory.remember(desk.cache, artefacts, "image", where=where, at=at)
+            return made
 
     def _proven(self, folder: Path, engine: str, image: str) -> None:
         """Hold what is in an image against the lock of the folder."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlenv import memory
 from mlenv.cli import opening, words
 from mlenv.errors import Exit, MlenvError
 from mlenv.files import LOCK_NAME
@@ -112,6 +113,13 @@ class Verifying:
             )
             done = verify(found, runner, wish)
         self._write(done)
+        memory.remember(
+            disk.cache_folder(),
+            found.lock.artefacts_sha256,
+            "verified",
+            word=done.verdict.word,
+            at=opening.today()[:10],
+        )
         if self.verbose and done.log:
             words.say(done.log)
         if not quiet:

@@ -24,6 +24,7 @@ KINDS = {
     "images": "layers of images",
     "interpreters": "Pythons of base images",
     "rootfs": "facts of base images",
+    "memory": "what was made and shown of locks",
     "verify": "environments that were verified",
     "matrix": "environments of a matrix's cells",
     "wheels": "directories of wheels",
