@@ -9,17 +9,21 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from judging import asked, lock, report
+from mlenv.report.judge import judge
 from mlenv.smoke.kernels_driver import THREADS
 from mlenv.smoke.oracle import COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mlenv.report.verdict import Verdict
 
 FAKES = Path(__file__).parent / "fakes"
 LIBRARIES = {"cuda.c": "libcuda.so.1", "nvml.c": "libnvidia-ml.so.1"}
@@ -285,3 +289,66 @@ def test_a_library_that_is_no_library_is_no_missing_driver(tmp_path: Path) -> No
     (tmp_path / "libcuda.so.1").write_bytes(b"")
     probe = said(tmp_path, ("driver",), {})["driver"]
     assert outcome(probe) == "fail driver-unloadable"
+
+
+def judged(probes: Mapping[str, Said], gpus: int = 1) -> Verdict:
+    """Judge what was said of a machine, of a stack that has nothing but a kernel."""
+    plan = replace(
+        asked(lock({}, toolkit="13.0", compile_="none"), min_gpus=gpus),
+        probes=PROBES,
+        required=frozenset(PROBES) - {"nvml"},
+    )
+    return judge(plan, report(plan, dict(probes)))
+
+
+ROOTS = {
+    "a runtime that finds the driver too old": "driver-too-old",
+    "a driver whose CUDA is below the lock's": "driver-too-old",
+    "a device that is lost": "gpu-lost",
+    "a device in another's exclusive hands": "gpu-busy",
+    "a management library of another version": "driver-mismatch",
+    "a management library that lost the device": "nvml-lost",
+    "a stub": "stub-driver",
+    "a fabric that is not up": "fabric-manager",
+    "a library and a module that differ": "driver-mismatch",
+    "a compatibility package that is of no use": "forward-compat",
+    "an unknown refusal": "uvm-missing",
+    "no memory left": "out-of-memory",
+    "code for another GPU": "no-kernel-image",
+    "a GPU older than the code": "no-kernel-image",
+    "a driver without its compiler": "no-jit-compiler",
+    "PTX that the driver cannot read": "ptx-too-new",
+    "a launch that fails": "kernel-died",
+    "a kernel that does nothing": "wrong-numbers",
+    "a kernel that yields a NaN": "wrong-numbers",
+    "a kernel that forgets the last block": "wrong-numbers",
+    "a kernel that writes past the end": "wrong-numbers",
+    "a bit that flips": "wrong-numbers",
+    "a kernel that hangs": "gpu-hangs",
+    "a driver that crashes": "driver-crashed",
+}
+"""What is to be mended first; of the other machines, two have no GPU and two are in order."""
+GOOD = ("a machine in order", "a slice of a GPU")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_verdict_on(machines: Machines, name: str) -> None:
+    found = judged(machines.said[name])
+    status = 0 if name in GOOD else 1 if name in ROOTS else 6
+    assert int(found.exit_status) == status
+    if name in ROOTS:
+        assert found.root is not None
+        assert found.root.id == ROOTS[name]
+        assert found.root.cause
+        assert found.root.fix
+    elif name in GOOD:
+        assert found.findings == ()
+    else:
+        assert found.root is not None
+        assert found.root.id in {"no-gpu", "container-without-gpu"}
+
+
+def test_two_gpus_are_not_had_of_a_slice(machines: Machines) -> None:
+    found = judged(machines.said["a slice of a GPU"], gpus=2)
+    assert int(found.exit_status) == 6
+    assert {"mig", "too-few-gpus"} <= {each.id for each in found.findings}

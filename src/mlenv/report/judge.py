@@ -117,7 +117,7 @@ def _failure(each: Probed) -> Finding:
         what=what,
         cause=known.cause,
         fix=known.fix,
-        seen=seen,
+        seen="" if seen == each.reason else seen,  # a code says nothing to a reader
     )
 
 
@@ -138,7 +138,14 @@ def first_line(text: str | None) -> str:
 
 def _in_order(found: list[Finding]) -> list[Finding]:
     """Put the driver's trouble first: what else is seen beside it may only be its shadow."""
-    return sorted(found, key=lambda each: (each.probe not in _FIRST, _RANK[each.weight]))
+    return sorted(
+        found,
+        key=lambda each: (
+            each.probe not in _FIRST,
+            _RANK[each.weight],
+            each.id.startswith("unknown-"),  # what has a cause is told before what has none
+        ),
+    )
 
 
 def _joined(found: list[Finding]) -> list[Finding]:

@@ -128,5 +128,5 @@ def _copy(stream: Stream) -> dict[str, Any]:
         "copy_bytes": size,
         "copy_bytes_per_us": round(rate, 1),
         "peak_bytes_per_us": round(peak, 1),
-        "copy_fraction": round(2 * rate / peak, 3) if peak else None,
+        "copy_fraction": float(f"{2 * rate / peak:.3g}") if peak else None,
     }
