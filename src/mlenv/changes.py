@@ -41,6 +41,8 @@ class Move:
     after: str | None
     bytes: int
     """Of the file that is new; 0 where the package went."""
+    same_file: bool = False
+    """Whether only its layer is another."""
 
     @property
     def text(self) -> str:
@@ -49,6 +51,8 @@ class Move:
             return f"{self.name} {self.after} is new"
         if self.after is None:
             return f"{self.name} {self.before} is gone"
+        if self.same_file:
+            return f"{self.name} {self.after} is in another layer"
         if self.before == self.after:
             return f"{self.name} {self.after} has another file"
         return f"{self.name} {self.before} -> {self.after}"
@@ -107,6 +111,7 @@ def _move(old: Held | None, new: Held | None) -> Move:
         before=old.version if old else None,
         after=new.version if new else None,
         bytes=new.size if new else 0,
+        same_file=old is not None and new is not None and old.sha256 == new.sha256,
     )
 
 

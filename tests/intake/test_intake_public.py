@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 import tomli_w
 
-from drive import desk
+import condaforge
+from drive import built
 from mlenv.build.verdict import Order, check
 from mlenv.catalog.load import Catalog, shipped
 from mlenv.cli import coming
-from mlenv.plan.decide import Wish
-from mlenv.solve.loop import solve
 from mlenv.spec.parse import parse_spec
-from mlenv.spec.stack import stacks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from condachannel import Channel
     from mlenv.intake.settling import Settled
 
 PUBLIC = sorted((Path(__file__).parent / "public").iterdir())
@@ -29,6 +30,14 @@ LOCKED = ("cog-resnet", "repo2docker-venv", "uv-linux", "uv-compiled", "docker-t
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
     return shipped()
+
+
+_OF_CONDA = (
+    *("conda-lock-torch", "conda-lock-v1", "pixi-torch"),
+    *("repo2docker-conda", "repo2docker-binder"),
+)
+CONDA = _OF_CONDA if condaforge.RECORDS.is_dir() else ()
+"""Those of conda's packages: solved over records of conda-forge, where those are at hand."""
 
 
 def came_in(case: Path, catalog: Catalog) -> Settled:
@@ -65,17 +74,26 @@ def test_what_came_in_can_run(case: Path, catalog: Catalog) -> None:
         assert each.verdict in {"ok", "unknown"}, each.reasons
 
 
+@pytest.fixture(scope="module")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Channel]:
+    with condaforge.served(tmp_path_factory.mktemp("conda-forge")) as channel:
+        yield channel
+
+
 @pytest.mark.network
-@pytest.mark.parametrize("name", LOCKED)
-def test_what_came_in_locks(name: str, catalog: Catalog, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*LOCKED, *CONDA])
+def test_what_came_in_locks(
+    name: str, catalog: Catalog, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     (case,) = (each for each in PUBLIC if each.name == name)
-    found = came_in(case, catalog)
-    spec = parse_spec(tomli_w.dumps(found.document), origin="spec.toml").spec
-    (stack, *_) = stacks(spec)
-    wish = Wish(exclude_newer=spec.lock.exclude_newer or TODAY)
-    with desk(tmp_path / "cache") as at:
-        solution = solve(stack, catalog, wish, at)
-    versions = {each.solved.name: each.solved.version for each in solution.picked}
-    for each in (*stack.frameworks, *stack.packages):
+    text = tomli_w.dumps(came_in(case, catalog).document)
+    if name in CONDA:
+        request.getfixturevalue("forge")
+    (outcome,) = built(text, tmp_path / "images", tmp_path / "cache", today=TODAY, recipe=False)
+    assert outcome.lock is not None, outcome.reasons
+    versions = {each.name: each.version for each in outcome.lock.package}
+    for each in (*outcome.stack.frameworks, *outcome.stack.packages):
         wanted = each.requirement
-        assert wanted.specifier.contains(versions[wanted.name.lower()]), (str(wanted), versions)
+        found = wanted.name.lower()
+        found = "pytorch" if name in CONDA and found == "torch" else found
+        assert wanted.specifier.contains(versions[found]), (str(wanted), versions)

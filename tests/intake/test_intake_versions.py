@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from mlenv.intake import hints, versions
-from mlenv.intake.draft import Said
+from mlenv.intake import conda_names, hints, versions
+from mlenv.intake.draft import Draft, Said
 from mlenv.intake.pythons import candidates
 from mlenv.intake.settling import spec_name
 
@@ -125,3 +125,24 @@ def test_one_python_of_a_range(texts: list[str], first: str) -> None:
 )
 def test_a_name_becomes_one_that_a_spec_takes(text: str, name: str) -> None:
     assert spec_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "cuda", "compiler"),
+    [
+        ("cuda-nvcc", [], "nvcc"),
+        ("cxx-compiler", [], True),
+        ("cuda-version=12.6", ["12.6"], False),
+        ("pytorch-cuda=12.1", ["12"], False),
+        ("cpuonly", ["cpu"], False),
+        ("pytorch=2.7=cuda129_mkl_py312_0", ["12.9"], False),
+        ("pytorch=2.7=cpu_generic_py312_0", ["cpu"], False),
+    ],
+)
+def test_plumbing_of_conda_says_toolkit_and_compiler(
+    text: str, cuda: list[str], compiler: object
+) -> None:
+    draft = Draft(file="environment.yml")
+    conda_names.take(draft, versions.conda(text), 1)
+    assert [each.text for each in draft.cuda] == cuda
+    assert draft.compile == compiler

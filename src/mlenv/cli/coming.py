@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _ENVIRONMENT = "env"
 _BINDER = ("binder", ".binder")
 _SECONDS = 120.0
+_COLUMNS = 80
 
 
 def settled(
@@ -174,7 +176,16 @@ def _rows(rows: Iterable[tuple[str, str]]) -> None:
     listed = list(rows)
     width = min(max((len(at) for at, _ in listed), default=0), 28)
     for at, what in listed:
-        words.say(f"  {at:<{width}}  {what}")
+        words.say(_wrapped(f"  {at:<{width}}  ", what))
+
+
+def _wrapped(head: str, text: str) -> str:
+    """Return a line; on a terminal in its columns, with what follows below where it began."""
+    if not sys.stderr.isatty():
+        return head + text
+    return click.wrap_text(
+        text, width=_COLUMNS, initial_indent=head, subsequent_indent=" " * min(len(head), 24)
+    )
 
 
 def document(notes: Iterable[Note]) -> list[dict[str, Any]]:

@@ -84,9 +84,9 @@ def _count(found: list[Standing]) -> str:
 def _next(found: list[Standing]) -> str:
     """Return the one command that leads on: that of the stack that is furthest, and not done."""
     if not found:
-        here = next((each for each in _COMES_IN if Path(each).is_file()), None)
-        if here is not None:
-            return f"mlenv init --from {here}"
+        here = [each for each in _COMES_IN if Path(each).is_file()]
+        if here:
+            return f"mlenv init --from {here[0] if len(here) == 1 else '.'}"
         return "mlenv init train --framework torch --gpu H100 --driver '>=570'"
     open_ = [each for each in found if each.next]
     if not open_:
