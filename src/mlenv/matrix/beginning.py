@@ -95,7 +95,7 @@ def begin(cells: Sequence[Cell], asked: Asked, results: Results, now: datetime) 
     """
     matrix = digest([asked.level, sorted([each.id, each.file.sha256] for each in cells)])
     former = _former(asked, results, now)
-    if former is not None and former.matrix_sha256 == matrix and not _whole(former, results):
+    if former is not None and former.matrix_sha256 == matrix and not _over(former, results):
         return former, True
     if asked.run is not None and former is not None:
         if former.matrix_sha256 == matrix:
@@ -136,8 +136,9 @@ def _began(run: Run) -> datetime:
     return datetime.strptime(run.began, _STAMP).replace(tzinfo=UTC)
 
 
-def _whole(run: Run, results: Results) -> bool:
-    return not any(results.is_open(run.run, each) for each in run.cells)
+def _over(run: Run, results: Results) -> bool:
+    """Tell whether a run has told all that it found out."""
+    return results.was_told(run.run) and not any(results.is_open(run.run, e) for e in run.cells)
 
 
 def open_cells(cells: Iterable[Cell], run: Run, results: Results) -> tuple[Cell, ...]:

@@ -7,6 +7,7 @@ submits what is left. A task that is lost with its node is started again by SLUR
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ _JOB = "job"
 _TASKS = 1000
 """Tasks of an array at most: SLURM's own limit (MaxArraySize) is 1001 unless it is set."""
 _LOOK_SECONDS = (0.5, 10.0)
+_HELD = re.compile(r"launch.failed.requeued.held|JobHeldAdmin|job_requeued_in_held", re.IGNORECASE)
+"""Why a task waits that could not be started. Source: squeue's manual, "Job Reason Codes"."""
 _GONE_LOOKS = 5
 _SYNC_SECONDS = 5.0
 _TERM_SECONDS = 30
@@ -186,7 +189,10 @@ def _look(each: Waited, slurm: Slurm, progress: Progress) -> None:
         stand, bench = stands[index], each.bench(index)
         if stand.state == "RUNNING" and bench.task.stack not in progress.running:
             progress.begun(bench.task, "node")
-        if not stand.ended or (stand.state == GONE and each.gone < _GONE_LOOKS):
+        held = stand.state == "PENDING" and _HELD.search(stand.why) is not None
+        if held:  # nobody but an administrator lets it go on
+            slurm.cancel(f"{each.job}_{index}")
+        elif not stand.ended or (stand.state == GONE and each.gone < _GONE_LOOKS):
             continue
         each.open.discard(index)
         _settle(each, index, stand)
@@ -203,7 +209,10 @@ def _settle(each: Waited, index: int, stand: Stand) -> None:
         return
     log = each.folder / f"{index}.log"
     lines = disk.contents(log).decode(errors="replace").splitlines() if log.is_file() else []
-    cause = trouble(f"{each.job}_{index}", stand) or f"job {each.job}_{index} left no result"
+    name = f"{each.job}_{index}"
+    cause = trouble(name, stand) or f"job {name} left no result"
+    if stand.state == "PENDING":
+        cause = f"job {name} could not be started, and was held ({stand.why})"
     put_lost(bench, cause, "lock", lines)
 
 

@@ -2,6 +2,7 @@
 
     runs/RUN/run.json           what was to be run
     runs/RUN/cells/CELL.json    what became of a cell: ``CellResult``
+    runs/RUN/told               its end was told; a run without it goes on when asked again
     locks/DIGEST.json           the packages of a lock: ``Rows``
     specs/DIGEST.toml           a cell as a spec of its own
 
@@ -74,6 +75,18 @@ class Results:
         """
         path = self.run_folder(run) / "cells" / f"{cell}.json"
         return _parsed(path, CellResult) if path.is_file() else None
+
+    def was_told(self, run: str) -> bool:
+        """Tell whether somebody has waited for the end of a run, and was told of it."""
+        return (self.run_folder(run) / "told").is_file()
+
+    def put_told(self, run: str) -> None:
+        """Note that the end of a run was told.
+
+        Raises:
+            HostError: ``disk-failed``.
+        """
+        disk.write(self.run_folder(run) / "told", "")
 
     def is_open(self, run: str, cell: str) -> bool:
         """Tell whether a run has still to find out about a cell: nothing, or only that it broke.

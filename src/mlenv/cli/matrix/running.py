@@ -67,6 +67,7 @@ class Running:
         put_impossible(open_cells(mine, run, results), run, results)
         self._run(mine, run, results)
         found = [each for each in results.cells(run.run) if each.cell in {e.id for e in mine}]
+        results.put_told(run.run)
         return self._shown(run, mine, found, as_json=as_json)
 
     def _asked(self) -> Asked:
