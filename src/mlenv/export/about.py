@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from packaging.requirements import Requirement
 
     from mlenv.machine import Python
 
@@ -36,6 +36,8 @@ def about(metadata: str) -> About:
 
     Source: Core metadata, License-Expression (PEP 639), and the older License and Classifier.
     """
+    from email.parser import HeaderParser  # noqa: PLC0415 (slow, for a bill alone)
+
     said = HeaderParser().parsestr(metadata, headersonly=True)
     expression = " ".join(said.get("License-Expression", "").split())
     return About(
@@ -84,6 +86,8 @@ def edges(
 
 
 def _needed(text: str, environment: Mapping[str, str], extra: str) -> Iterator[Requirement]:
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 (likewise)
+
     try:
         found = Requirement(text)
     except InvalidRequirement:  # of long ago; whoever installs it skips it too
