@@ -13,6 +13,8 @@ import uv
 
 from exporting import exported, lock_of, pairs, pip, ran, tool, versions
 from loopback import environment
+from mlenv.export.requirements import requirements
+from mlenv.export.source import Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +77,20 @@ def test_the_default_index_is_not_named(torch_folder: Path, tmp_path: Path) -> N
     ).read_text()
     urls = [line for line in text.splitlines() if "://" in line]
     assert urls == ["--extra-index-url http://download.pytorch.org/whl/cu126"]
+
+
+def test_what_is_built_is_said_to_be(torch_folder: Path) -> None:
+    lock = lock_of(torch_folder)
+    rows = [each for each in lock.package if each.name != "jinja2"]
+    found = next(each for each in lock.package if each.name == "jinja2")
+    rows.append(found.model_copy(update={"filename": "jinja2-3.1.6.tar.gz"}))
+    source = Source(
+        lock=lock.model_copy(update={"package": tuple(rows)}),
+        indexes={"pytorch-cu126": "http://download.pytorch.org/whl/cu126"},
+    )
+    (file,) = requirements(source)
+    assert "# published as source alone: jinja2. " in file.text
+    assert "--no-build-isolation" in file.text
 
 
 class _Advisories(http.server.BaseHTTPRequestHandler):

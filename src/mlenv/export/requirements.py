@@ -24,6 +24,7 @@ def requirements(source: Source) -> tuple[File, ...]:
     lines = [
         source.note(),
         f"# for CPython {source.python} on {lock.target.platform}{glibc}",
+        *_from_source(source),
         "--require-hashes",
         *(f"--extra-index-url {url}" for url in source.further(source.packages)),
         *(
@@ -32,3 +33,15 @@ def requirements(source: Source) -> tuple[File, ...]:
         ),
     ]
     return (File("requirements.txt", "\n".join(lines) + "\n"),)
+
+
+def _from_source(source: Source) -> tuple[str, ...]:
+    """Return what is to be known of source packages: hashes do not reach what builds them."""
+    names = [each.name for each in source.packages if not each.filename.endswith(".whl")]
+    if not names:
+        return ()
+    return (
+        f"# published as source alone: {', '.join(names)}. What builds them is fetched without",
+        "# hashes by pip; so first: pip install --require-hashes --requirement layers/build.txt",
+        "# and then this file with --no-build-isolation",
+    )
