@@ -33,12 +33,16 @@ def read(source: Source) -> Draft:
     draft.platforms += [str(each) for each in strings(content.get("platforms"))]
     dev = content.get("category") in {"dev", "test"}
     listed = content.get("dependencies")
+    exported = _is_export(listed)
+    if exported:
+        why = "it is an export: the solver picks builds; `--from-history` exports what was asked"
+        draft.leave(None, "the builds of its packages", why)
     for each in listed if isinstance(listed, list) else ():
         if isinstance(each, dict):
             _pip(draft, source, each)
             continue
         for text in strings(each):
-            _one(draft, text, dev=dev)
+            _one(draft, text, dev=dev, exported=exported)
     for key in content.keys() - _KNOWN:
         draft.leave(line(key), str(key), "it is no part of a stack")
     return draft
@@ -55,8 +59,16 @@ def _selected(draft: Draft, text: str) -> str:
     return "\n".join(rows)
 
 
-def _one(draft: Draft, text: str, *, dev: bool) -> None:
+def _is_export(listed: object) -> bool:
+    """Tell whether ``conda env export`` wrote a list: then all has a version and a build."""
+    several = list(strings(listed))
+    return len(several) > 3 and all(re.fullmatch(r"[^=]+=[^=]+=[^=]+", each) for each in several)
+
+
+def _one(draft: Draft, text: str, *, dev: bool, exported: bool) -> None:
     at = line(text)
+    if exported and text.startswith("_"):
+        return  # conda's own marks, such as _libgcc_mutex
     try:
         found = versions.conda(text)
     except ValueError as error:
@@ -66,6 +78,8 @@ def _one(draft: Draft, text: str, *, dev: bool) -> None:
             return
         draft.leave(at, text, f"{error}: {named[0]} stays, of any version")
         found = versions.MatchSpec(name=named[0], specifier="")
+    if exported and not re.search(r"cuda|cpu", found.build):
+        found = replace(found, build="")
     conda_names.take(draft, found, at, dev=dev)
 
 

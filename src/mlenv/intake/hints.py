@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 _TAG = re.compile(r"cu(?P<major>\d{2})(?P<minor>\d)", re.ASCII)
 _INDEX = re.compile(
@@ -20,6 +23,23 @@ BROUGHT = re.compile(r"triton|pytorch-triton|jaxlib|jax-cuda\d\d-(?:plugin|pjrt)
 """Parts of a framework that come with it, in the one version that fits."""
 
 
+_WHEEL = re.compile(
+    r"\s*(?:[\w.-]+\s*@\s*)?https?://download(?:-r2)?\.pytorch\.org/[^\s;#]*/([^\s;#/]+\.whl)"
+)
+
+
+def plain(text: str) -> str:
+    """Return ``torch==2.8.0+cu126`` of a wheel's address on PyTorch's index; else the text."""
+    found = _WHEEL.match(text)
+    if found is None:
+        return text
+    try:
+        name, version, _, _ = parse_wheel_filename(unquote(found[1]))
+    except InvalidWheelFilename:
+        return text
+    return f"{name}=={version}"
+
+
 def tag_cuda(tag: str) -> str | None:
     """Return the toolkit of ``cu126`` or ``cpu``; None for what is neither."""
     if tag == "cpu":
@@ -32,7 +52,7 @@ def local_cuda(local: str) -> str | None:
     """Return the toolkit that a local version names: ``cu126``, ``cpu``, ``cu12torch2.5``."""
     if (exact := tag_cuda(local)) is not None:
         return exact
-    found = re.match(r"cu(1[1-9])(\d)?(?![0-9])", local)
+    found = re.match(r"cu(?:da)?(1[1-9])(\d)?(?![0-9])", local)
     if not found:
         return None
     return f"{found[1]}.{found[2]}" if found[2] else found[1]

@@ -116,6 +116,7 @@ def _options(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _requirement(draft: Draft, line: int, text: str, *, direct: bool) -> None:
+    text = hints.plain(text)
     if re.match(r"(\.|/|~|file:|git\+|hg\+|svn\+|bzr\+|https?:)", text) or text.endswith(".whl"):
         draft.leave(line, text, "it is a path or an address, which no hash and no mirror covers")
         return

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from mlenv.intake import hints
 from mlenv.intake.draft import Note, Said, one_line
@@ -21,7 +21,6 @@ from mlenv.spec.requires import requirement
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
 
     from mlenv.catalog.load import Catalog
     from mlenv.catalog.rows import FrameworkRow
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 RENAMED = {"tensorflow-gpu": "tensorflow", "tensorflow-cpu": "tensorflow"}
 _EXTRA = re.compile(r"(?:and-)?cuda(\d\d)?(?:-local|[-_]pip)?|ctk|gpu")
-_TORCH_WHEEL = re.compile(
-    r"\s*([\w.-]+)\s*@\s*https?://download(?:-r2)?\.pytorch\.org/\S*/(\S+\.whl)"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +68,10 @@ class Sorter:
         self._unplumbed()
 
     def _one(self, each: Required, bounds: dict[str, list[str]]) -> None:
-        text = _from_wheel(each.text)
+        text = hints.plain(each.text)
+        if re.fullmatch(r"pkg[-_]resources\s*==\s*0\.0\.0", text):
+            self._leave(each, "a mistake of an old pip on Debian: there is no such package")
+            return
         name = RENAMED.get(package(text), package(text))
         row = self.catalog.framework(name)
         if row is None and not each.direct:
@@ -139,7 +138,7 @@ class Sorter:
     def _framework(self, each: Required, row: FrameworkRow, parsed: Requirement) -> None:
         before = len(self.cuda) + len(self.weak)
         self._local(each, parsed)
-        original = package(_from_wheel(each.text))
+        original = package(hints.plain(each.text))
         if original == "tensorflow-cpu":
             self.weak.append(Said(text="cpu", at=each.at))
         for major, distribution in row.distribution.items():
@@ -152,9 +151,8 @@ class Sorter:
             elif found[1]:
                 self.weak.append(Said(text=found[1], at=each.at))
         known = self.frameworks.get(row.name)
-        specifier = ordered(parsed.specifier)
-        if known is not None and known.text != f"{row.name}{specifier}":
-            specifier = ",".join(filter(None, (known.text[len(row.name) :], specifier)))
+        before_it = SpecifierSet(known.text[len(row.name) :] if known else "")
+        specifier = ordered(before_it & parsed.specifier)
         self.frameworks[row.name] = Line(text=f"{row.name}{specifier}", at=each.at)
         claims = [*self.cuda, *self.weak][before:]
         said = f' and `cuda = "{claims[-1].text}"`' if claims else ""
@@ -187,7 +185,11 @@ _OPERATORS = ("===", "==", "~=", ">=", ">", "!=", "<=", "<")
 
 
 def ordered(specifier: SpecifierSet) -> str:
-    """Return a specifier as people write it, the lower bound first."""
+    """Return a specifier as people write it: a pin alone, where it is in all of it."""
+    for each in specifier:
+        exact = each.operator == "==" and not each.version.endswith("*")
+        if exact and specifier.contains(each.version, prereleases=True):
+            return str(each)
     return ",".join(
         map(str, sorted(specifier, key=lambda e: (_OPERATORS.index(e.operator), e.version)))
     )
@@ -206,15 +208,3 @@ def _marker(text: str) -> str:
 
 def _without_local(text: str) -> str:
     return re.sub(r"\+[A-Za-z0-9.]+", "", text)
-
-
-def _from_wheel(text: str) -> str:
-    """Return ``torch==2.8.0+cu126`` of a wheel's address on PyTorch's index."""
-    found = _TORCH_WHEEL.match(text)
-    if found is None:
-        return text
-    try:
-        name, version, _, _ = parse_wheel_filename(unquote(found[2]))
-    except InvalidWheelFilename:
-        return text
-    return f"{name}=={version}"
