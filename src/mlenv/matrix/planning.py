@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlenv.build.verdict import Order, check
-from mlenv.errors import MlenvError, Reason, UsageError
+from mlenv.errors import Exit, MlenvError, Reason, UsageError
 from mlenv.files import digest
 from mlenv.matrix.cell import Cell, Needs, cell_id
 from mlenv.matrix.points import content, of_point, points
@@ -60,7 +60,9 @@ def _cell(file: SpecFile, point: Point, catalog: Catalog, today: str) -> Cell:
         allow_failure=point.allow_failure,
         file=own,
         planned=outcome.verdict or "unknown",
-        reasons=outcome.reasons or (outcome.warnings if outcome.verdict == "unknown" else ()),
+        # of an unknown cell: what is not known, and not what is said besides
+        reasons=outcome.reasons
+        or tuple(each for each in outcome.warnings if each.exit_status is Exit.UNPROVEN),
         stack=_stack_digest(own, stack, outcome, today),
         needs=_needs(stack, outcome, own),
         toolkit=outcome.plan.toolkit_text if outcome.plan else None,
