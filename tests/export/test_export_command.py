@@ -105,6 +105,15 @@ def test_the_document_names_each_file_with_its_hash(
     assert all(Path(each["path"]).is_file() for each in found)
 
 
+def test_the_document_of_what_cannot_be_has_the_reason(
+    torch_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = typed(capsys, str(torch_folder), "--to", "kubernetes", "--json")
+    found = json.loads(out)
+    assert (status, found["files"]) == (2, [])
+    assert [each["code"] for each in found["reasons"]] == ["export-order"]
+
+
 def test_the_recipe_of_a_devcontainer_is_found_from_where_its_file_lies(
     torch_folder: Path, tmp_path: Path
 ) -> None:

@@ -57,6 +57,13 @@ _HELP = f"""Write the lock of DIR as a file of another tool, with the same versi
 @options.JSON
 def command(folder: Path, *, as_json: bool, **asked: Any) -> int:  # noqa: ANN401 (the options)
     """Run an export; what the help says is ``_HELP``."""
-    from mlenv.cli.exporting import Exporting  # noqa: PLC0415 (loaded when used)
+    from mlenv.cli import words  # noqa: PLC0415 (loaded when used)
+    from mlenv.cli.exporting import Exporting  # noqa: PLC0415
+    from mlenv.errors import MlenvError  # noqa: PLC0415
 
-    return Exporting(**asked).run(folder, as_json=as_json)
+    try:
+        return Exporting(**asked).run(folder, as_json=as_json)
+    except MlenvError as error:
+        if as_json:
+            words.emit({"files": [], "reasons": [words.reason(each) for each in error.reasons]})
+        raise

@@ -55,7 +55,8 @@ class Exporting:
         placed = {name: _placed(files, self.output) for name, files in made.items()}
         _write([pair for pairs in placed.values() for pair in pairs])
         if as_json:
-            words.emit({"files": [_row(name, *pair) for name in placed for pair in placed[name]]})
+            rows = [_row(name, *pair) for name in placed for pair in placed[name]]
+            words.emit({"files": rows, "reasons": []})
             return Exit.DONE
         for name, pairs in placed.items():
             for path, _ in pairs:
