@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import clusters
-from exporting import exported, ran, tool
+from exporting import exported, lock_of, ran, tool
 
 IMAGE = "ghcr.io/me/train:1"
 DIGEST = f"{IMAGE}@sha256:{'a' * 64}"
@@ -27,6 +27,11 @@ SAYS_WORDS = (
 
 def script(folder: Path, place: Path, name: str, *words: str) -> Path:
     return exported(folder, place, "--to", name, *words) / SCRIPTS[name]
+
+
+def squashed(folder: Path) -> str:
+    """Return what the squashfs of a lock is called: another lock's is called otherwise."""
+    return f"torch-cuda126-cluster-{lock_of(folder).artefacts_sha256[:12]}"
 
 
 def job(folder: Path, place: Path, *words: str) -> dict[str, Any]:
@@ -58,6 +63,7 @@ def test_the_words_of_a_job_arrive_as_they_were_given(
         path.write_text(SAYS_WORDS, encoding="utf-8")
         path.chmod(0o755)
     path = script(torch_folder, tmp_path, name, "--image", IMAGE, "--", *HOSTILE)
+    (tmp_path / f"{squashed(torch_folder)}.sqsh").touch()  # imported already
     said = tmp_path / "said"
     env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "MLENV_TEST_SAID": str(said)}
     done = ran(["bash", str(path)], tmp_path, env)
@@ -73,7 +79,7 @@ def test_the_words_of_a_job_arrive_as_they_were_given(
         pytest.param(
             None,
             (
-                *('"$PWD/torch-cuda126-cluster.sqsh"', "dockerd://torch-cuda126:cluster"),
+                *('"$PWD/{squashed}.sqsh"', "dockerd://torch-cuda126:cluster"),
                 *("docker-daemon", "torch-cuda126:cluster"),
             ),
             id="what mlenv loaded into docker",
@@ -109,8 +115,9 @@ def test_an_image_is_named_as_each_tool_names_it(
     words = ("--image", image) if image else ()
     exported(torch_folder, tmp_path, *words, "--to", "slurm", "--to", "enroot", "--to", "apptainer")
     found = {p.suffix: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()}
-    assert f"\nimage={slurm}\n" in found[".sbatch"]
-    assert f" --output torch-cuda126-cluster.sqsh {enroot}\n" in found[".sh"]
+    name = squashed(torch_folder)
+    assert f"\nimage={slurm.format(squashed=name)}\n" in found[".sbatch"]
+    assert f" --output {name}.part.sqsh {enroot}\n" in found[".sh"]
     assert f"\nBootstrap: {apptainer[0]}\nFrom: {apptainer[1]}\n" in found[".def"]
 
 

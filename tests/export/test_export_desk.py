@@ -240,5 +240,6 @@ def test_the_image_becomes_a_squashfs_that_runs(desk: Desk, tmp_path: Path) -> N
         done = ran(["bash", str(tmp_path / "desk-enroot.sh")], tmp_path, env)
         assert (done.returncode, done.stdout) == (0, "mine\n"), done.stderr
     assert "Creating" not in done.stderr
-    shown = ran(["unsquashfs", "-stat", str(tmp_path / "desk.sqsh")], tmp_path, {})
+    (squashed,) = tmp_path.glob("desk-dev-*.sqsh")
+    shown = ran(["unsquashfs", "-stat", str(squashed)], tmp_path, {})
     assert "Compression zstd" in shown.stdout

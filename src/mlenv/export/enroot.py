@@ -30,7 +30,7 @@ def enroot(source: Source) -> tuple[File, ...]:
 
     Source: enroot, doc/cmd/import.md, create.md and start.md, read 2026-11-28.
     """
-    stem = source.stem
+    stem = source.squashed
     names = tuple(GPUS) if source.gpu else ()
     flags = "".join(f"--env {each} " for each in names)
     quoted = shlex.quote(address(source))
@@ -40,9 +40,12 @@ def enroot(source: Source) -> tuple[File, ...]:
         f"# {stem}.sqsh is made once; pyxis takes it too: srun --container-image=./{stem}.sqsh",
         "set -euo pipefail",
         "",
-        f"[ -e {stem}.sqsh ] ||",
-        f"    enroot import --arch {source.architecture} --output {stem}.sqsh {quoted}",
-        f"enroot list | grep -qxF {stem} || enroot create --name {stem} {stem}.sqsh",
+        f"if [ ! -e {stem}.sqsh ]; then",
+        f"    rm -f {stem}.part.sqsh",
+        f"    enroot import --arch {source.architecture} --output {stem}.part.sqsh {quoted}",
+        f"    mv {stem}.part.sqsh {stem}.sqsh",
+        "fi",
+        f"enroot list | grep -xF {stem} >/dev/null || enroot create --name {stem} {stem}.sqsh",
         "",
         *(f"export {name}={GPUS[name]}" for name in names),
         'if [ "$#" -eq 0 ]; then',
@@ -50,7 +53,7 @@ def enroot(source: Source) -> tuple[File, ...]:
         "fi",
         f'exec enroot start {flags}--mount "$PWD:{MOUNT}" {stem} "$@"',
     ]
-    return (File(f"{stem}-enroot.sh", "\n".join(lines) + "\n"),)
+    return (File(f"{source.stem}-enroot.sh", "\n".join(lines) + "\n"),)
 
 
 def address(source: Source) -> str:

@@ -47,7 +47,7 @@ def _image(source: Source) -> tuple[str, ...]:
     if source.image is None:
         return (
             "# what `mlenv export --to enroot` imports; --image names one of a registry",
-            f'image="$PWD/{source.stem}.sqsh"',
+            f'image="$PWD/{source.squashed}.sqsh"',
         )
     return (f"image={shlex.quote(pyxis(source))}",)
 

@@ -33,6 +33,7 @@ _FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,250}")
 _ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}")
 _URL = re.compile(r"(https?|file)://[A-Za-z0-9.:\[\]-]*(/[A-Za-z0-9._~%+,=:/-]*)?")
 _TOOLKIT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,2}){0,2}|cpu|none")
+_FILE_URL = re.compile(r"(https?|file)://[!#-&(-;=?-\[\]-_a-~]*")
 _FOLDER = re.compile(r"[^\x00-\x1f\x7f]+")
 
 
@@ -77,7 +78,7 @@ class Source:
             _expect(_FILENAME, f"a file of {each.name}", each.filename)
             _expect(_ALIAS, f"the index of {each.name}", each.index)
         _expect(_URL, "an index's URL", *self.indexes.values())
-        _expect(_URL, "a file's URL", *self.urls.values())
+        _expect(_FILE_URL, "a file's URL", *self.urls.values())
         _expect(_FOLDER, "a folder", self.folder)
         if self.image is not None:
             parse_reference(self.image)
@@ -86,6 +87,12 @@ class Source:
     def stem(self) -> str:
         """What files are called after: ``train``, or ``train-h100`` where the spec has targets."""
         return self.lock.title.replace(":", "-")
+
+    @property
+    def squashed(self) -> str:
+        """What its squashfs is called, without the suffix: another lock never finds an old one."""
+        dev = "-dev" if self.variant == "dev" else ""
+        return f"{self.stem}{dev}-{self.lock.artefacts_sha256[:12]}"
 
     @property
     def gpu(self) -> bool:
