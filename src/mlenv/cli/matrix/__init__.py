@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mlenv.cli.matrix.emit import command as emit
 from mlenv.cli.matrix.plan import command as plan
 from mlenv.cli.matrix.report import command as report
 from mlenv.cli.matrix.run import command as run
@@ -19,6 +20,7 @@ def command() -> None:
 
 
 command.add_command(plan, "plan")
+command.add_command(emit, "emit")
 command.add_command(report, "report")
 command.add_command(run, "run")
 command.add_command(task, "task")

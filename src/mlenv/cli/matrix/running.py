@@ -64,7 +64,7 @@ class Running:
         run, goes_on = begin(every, asked, results, now)
         mine = self._mine(every)
         self._told(run, mine, goes_on=goes_on, results=results)
-        put_impossible(open_cells(mine, run, results), run, results)
+        put_impossible(open_cells(every, run, results), run, results)
         self._run(mine, run, results)
         found = [each for each in results.cells(run.run) if each.cell in {e.id for e in mine}]
         results.put_told(run.run)
