@@ -56,6 +56,7 @@ def test_json_has_every_note_with_its_place(folder: Path) -> None:
     [
         (["--from", "nowhere"], "there is no such file or folder"),
         (["--from", "photo.png"], "neither its name nor its content"),
+        (["--from", "latin.txt"], "it is no text in UTF-8 (byte 1)"),
         (["--from", "empty"], "no file of it says what a stack is made of"),
         ([], "Missing argument 'NAME'"),
         (["x", "--extra", "gpu"], "--extra is for --from"),
@@ -66,6 +67,7 @@ def test_what_cannot_come_in_is_told_and_nothing_is_written(
     words: list[str], said: str, folder: Path
 ) -> None:
     (folder / "photo.png").write_bytes(b"png")
+    (folder / "latin.txt").write_bytes(b"n\xfcmpy")
     (folder / "empty").mkdir()
     before = sorted(folder.iterdir())
     done = mlenv("init", *words, cwd=folder)
@@ -114,6 +116,29 @@ def test_what_is_installed_comes_in(folder: Path, tmp_path: Path) -> None:
     assert "einops==0.8.1" in found
     assert "filelock" not in found
     assert "/home/x" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param("torch==2.8.0\r\n".encode("utf-16"), id="as PowerShell writes it"),
+        pytest.param(b"\xef\xbb\xbftorch==2.8.0\n", id="with a byte order mark"),
+    ],
+)
+def test_files_of_other_systems_come_in(data: bytes, folder: Path) -> None:
+    (folder / "requirements.txt").write_bytes(data)
+    done = mlenv("init", "--from", "requirements.txt", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "torch==2.8.0" in (folder / "my-project.toml").read_text(encoding="utf-8")
+
+
+def test_what_cannot_run_is_written_to_be_mended(folder: Path) -> None:
+    (folder / "requirements.txt").write_text("torch==2.15.0+cu128\n", encoding="utf-8")
+    done = mlenv("init", "--from", "requirements.txt", cwd=folder)
+    assert done.returncode == 3
+    assert "error[cuda-not-offered]" in done.stderr
+    assert "next: mend my-project.toml as told above" in done.stderr
+    assert (folder / "my-project.toml").is_file()
 
 
 def test_a_venv_is_taken_for_what_is_installed_in_it(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ _ENVIRONMENT = "env"
 _BINDER = ("binder", ".binder")
 _SECONDS = 120.0
 _COLUMNS = 80
+_MOST_BYTES = 32 << 20
 
 
 def settled(
@@ -81,7 +83,26 @@ def _source(path: Path, top: Path, extras: frozenset[str]) -> Source:
 
     shown = path.resolve()
     named = shown.relative_to(top).as_posix() if shown.is_relative_to(top) else path.name
-    return Source(name=named, text=disk.text(path), near=near, extras=extras)
+    return Source(name=named, text=_text(path), near=near, extras=extras)
+
+
+def _text(path: Path) -> str:
+    """Return the text of a file; PowerShell's `>` writes UTF-16, and editors a byte order mark.
+
+    Raises:
+        UsageError: ``intake-unreadable``.
+        HostError: ``disk-failed``.
+    """
+    fix = "save it as UTF-8, or name another file with --from"
+    with disk.spoken(path):
+        if path.stat().st_size > _MOST_BYTES:
+            raise unreadable(str(path), "it is larger than any such file", fix)
+    data = disk.contents(path)
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise unreadable(str(path), f"it is no text in UTF-8 (byte {error.start})", fix) from None
 
 
 def _read(path: Path, extras: frozenset[str]) -> Draft:
@@ -132,7 +153,7 @@ def _beside(draft: Draft, path: Path) -> None:
             )
     apt = path / "apt.txt"
     if apt.is_file():
-        for number, line in enumerate(disk.text(apt).splitlines(), start=1):
+        for number, line in enumerate(_text(apt).splitlines(), start=1):
             if line.strip() and not line.lstrip().startswith("#"):
                 draft.apt.append(Said(text=line.strip(), at=f"apt.txt:{number}"))
 

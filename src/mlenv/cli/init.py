@@ -105,7 +105,9 @@ class _Init:
             words.emit(_documents(place, spec, found, read))
         else:
             click.echo(str(place))
-            words.say(f"next: mlenv build {place}")
+            impossible = any(each.verdict == "impossible" for each in found)
+            mend = f"mend {place} as told above, then mlenv check {place}"
+            words.say(f"next: {mend if impossible else f'mlenv build {place}'}")
         return words.worst(found, strict=False)
 
     def _version(self) -> str | None:

@@ -142,7 +142,7 @@ class Job:
         words.noted_unbuilt(asked)
         before = {
             each.folder: former_lock(self.out / each.folder)
-            for each in (chosen(asked, self.target) if self.moves else ())
+            for each in (chosen(asked, self.target) if self.moves or self.upgrade else ())
         }
         spec, found = self._built(path)
         for each in found:

@@ -41,6 +41,9 @@ def read(source: Source) -> Draft:
         draft.pythons[-1] = Said(text=f"=={short}t.*", at=draft.file)
     if content.get("machine") == "aarch64":
         draft.platforms.append("linux-aarch64")
+    if content.get("conda") is True:
+        why = "an exported environment.yml has them: `conda env export --from-history`"
+        draft.leave(None, "packages of conda's that are not Python's", why)
     _packages(draft, packages, short)
     return draft
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import sysconfig
@@ -31,6 +32,7 @@ def inventory() -> dict[str, Any]:
         "python": platform.python_version(),
         "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
         "machine": platform.machine(),
+        "conda": os.path.isdir(os.path.join(sys.prefix, "conda-meta")),
         "packages": list(found.values()),
     }
 
