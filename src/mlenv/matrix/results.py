@@ -2,6 +2,7 @@
 
     runs/RUN/run.json           what was to be run
     runs/RUN/cells/CELL.json    what became of a cell: ``CellResult``
+    runs/RUN/artifacts.json     which files of locks are no longer served, where that was asked
     runs/RUN/told               its end was told; a run without it goes on when asked again
     locks/DIGEST.json           the packages of a lock: ``Rows``
     specs/DIGEST.toml           a cell as a spec of its own
@@ -107,6 +108,16 @@ class Results:
         """
         path = self.folder / "locks" / f"{digest}.json"
         return _parsed(path, Rows) if path.is_file() else None
+
+    def locks(self) -> Iterator[Rows]:
+        """Yield the packages of every lock that is kept here.
+
+        Raises:
+            HostError: ``disk-failed``.
+            UsageError: ``result-unreadable``.
+        """
+        for path in sorted((self.folder / "locks").glob("*.json")):
+            yield _parsed(path, Rows)
 
     def spec(self, digest: str) -> str | None:
         """Return the text of a cell's own spec; None where it is not kept here.

@@ -45,6 +45,12 @@ from mlenv.cli.matrix.choosing import choice
 @click.option("--jobs", type=click.IntRange(1), help="So many at once.  [default: what fits]")
 @click.option("--keep", is_flag=True, help="Keep environments, images and locks of done cells.")
 @click.option(
+    "--check-artifacts",
+    is_flag=True,
+    help="When the cells are done, ask whether every file of every lock that is kept is still "
+    "served with the same hash; exit 1 where one is gone or changed.",
+)
+@click.option(
     "--runners",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",

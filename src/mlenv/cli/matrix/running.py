@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 from mlenv.cli import words
 from mlenv.cli.matrix.choosing import Choice
 from mlenv.cli.matrix.screen import screen
+from mlenv.cli.matrix.surviving import show, surviving
 from mlenv.errors import Exit
 from mlenv.matrix import local
 from mlenv.matrix.beginning import Asked, begin, date_of, open_cells, put_impossible
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from mlenv.matrix.cell import Cell
     from mlenv.matrix.result import CellResult, Level, Run, Verdict
+    from mlenv.matrix.survival import Survival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Running:
     date: str | None
     jobs: int | None
     keep: bool
+    check_artifacts: bool
     runners: Path | None
     offline: bool
 
@@ -68,7 +71,10 @@ class Running:
         self._run(mine, run, results)
         found = [each for each in results.cells(run.run) if each.cell in {e.id for e in mine}]
         results.put_told(run.run)
-        return self._shown(run, mine, found, as_json=as_json)
+        lasting = (
+            surviving(results, run.run, offline=self.offline) if self.check_artifacts else None
+        )
+        return self._shown(run, mine, found, lasting, as_json=as_json)
 
     def _asked(self) -> Asked:
         return Asked(
@@ -135,14 +141,21 @@ class Running:
                 local.run(left, terms, progress, self.jobs)
 
     def _shown(
-        self, run: Run, mine: Sequence[Cell], found: Sequence[CellResult], *, as_json: bool
+        self,
+        run: Run,
+        mine: Sequence[Cell],
+        found: Sequence[CellResult],
+        lasting: Survival | None,
+        *,
+        as_json: bool,
     ) -> int:
         missing = sorted({each.id for each in mine} - {each.cell for each in found})
         status = worst(found, missing)
         counts = dict(Counter(each.verdict for each in found))
         folder = Results(folder=self.results).run_folder(run.run)
         if as_json:
-            words.emit(_document(run, folder, counts, found, missing))
+            told = {"artifacts": asdict(lasting)} if lasting else {}
+            words.emit(_document(run, folder, counts, found, missing) | told)
         else:
             for each in sorted(found, key=lambda one: (one.verdict, one.cell)):
                 why = f"  {each.why.code}: {each.why.what}" if each.why else ""
@@ -152,7 +165,8 @@ class Running:
         for name in missing:
             words.say(f"{name} has no result; give the same command again")
         words.say(", ".join(f"{n} {word}" for word, n in sorted(counts.items())) or "no cells")
-        return status
+        gone = show(lasting) if lasting else Exit.DONE
+        return gone if gone == Exit.FAILED or status == Exit.DONE else status
 
 
 def worst(found: Sequence[CellResult], missing: Sequence[str]) -> Exit:

@@ -102,9 +102,11 @@ def _plan(order: Order, parts: int) -> dict[str, Any]:
     names = ["count", *(f"{word}{n}" for n in range(parts) for word in ("count", "part"))]
     found = {each: f"${{{{ steps.plan.outputs.{each} }}}}" for each in (*names, "run", "date")}
     lines = [
-        f'{emit} >> "$GITHUB_OUTPUT"',
-        'echo "run=$(date -u +%Y%m%dT%H%M%SZ)" >> "$GITHUB_OUTPUT"',
-        'echo "date=$(date -u +%F)" >> "$GITHUB_OUTPUT"',
+        "{",
+        f"  {emit}",
+        '  echo "run=$(date -u +%Y%m%dT%H%M%SZ)"',
+        '  echo "date=$(date -u +%F)"',
+        '} >> "$GITHUB_OUTPUT"',
         f"mlenv matrix plan {order.choice()} --json > matrix.json",
     ]
     return {
