@@ -91,3 +91,4 @@ def bench(session: nox.Session) -> None:
     """Measure mlenv against uv alone: time, memory, start-up."""
     install(session)
     session.run("python", "bench/lock.py", *session.posargs)
+    session.run("python", "bench/matrix.py", "--cells", "40")

@@ -188,9 +188,9 @@ def several(documents: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def noted_unbuilt(spec: SpecFile) -> None:
-    """Say which tables of a spec this mlenv reads and does not use yet."""
+    """Say which tables of a spec are for other commands."""
     if spec.spec.matrix is not None:
-        say("note: [matrix] was checked; the commands that run it come with a later mlenv")
+        say("note: this is about the spec itself; `mlenv matrix` is for the cells of its [matrix]")
     if set(spec.spec.dev.editors) & {"vscode", "cursor"}:
         say("note: `mlenv export DIR --to devcontainer` writes what VS Code and Cursor open")
 
