@@ -103,13 +103,14 @@ def test_marks_have_letters_and_words_and_impossible_is_no_failure(tmp_path: Pat
 def test_hostile_words_stay_words(tmp_path: Path, place: str) -> None:
     nights = Nights(tmp_path)
     why = Why(code="smoke-failed", what=EVIL, cause=EVIL, fix=EVIL, where=(EVIL,), nearest=(EVIL,))
-    evil: dict[str, Any] = {
+    words: dict[str, dict[str, Any]] = {
         "why": {"why": why},
         "log": {"log": EVIL},
         "version": {"versions": {EVIL: EVIL}},
         "where": {"where": EVIL},
         "origin": {"origin": EVIL},
-    }.get(place, {})
+    }
+    evil = words.get(place, {})
     axes = {"framework": EVIL if place == "axis" else "torch", "python": "3.12"}
     for number in range(2):
         packages = {EVIL if place == "package" else "torch": str(number)}
