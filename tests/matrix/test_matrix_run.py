@@ -38,6 +38,7 @@ TWIN = SPEC.replace("small", "twin")
 
 def command(folder: Path, *words: str) -> list[str]:
     fixed = ["--results", str(folder / "results"), "--date", DAY]
+    fixed += [] if "--jobs" in words else ["--jobs", "2"]
     return [sys.executable, "-m", "mlenv", "matrix", "run", str(folder / "specs"), *fixed, *words]
 
 

@@ -1,7 +1,7 @@
 """Worker processes: each does one task after another, and what one dies of harms no other.
 
-A worker is a fresh interpreter (no fork of a process with threads). It ends with its parent,
-however that ends, and takes the programs that it has started with it.
+Workers are forked off a server that has no threads and has imported what they need, once for all.
+A worker ends with its parent, however that ends, and takes the programs that it started with it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _TICK_SECONDS = 0.2
-_LOOK_SECONDS = 0.5
-"""How soon a worker sees that its parent is gone."""
 _GRACE_SECONDS = 10.0
 _MIB = 1024 * 1024
 
@@ -84,6 +81,8 @@ class Workforce(Generic[T, R]):
     size: int
     prepare: Callable[[], object]
     """Called once in each worker."""
+    imports: tuple[str, ...] = ()
+    """Modules that workers need: imported once for all of them."""
     slots: list[_Slot] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -138,11 +137,10 @@ class Workforce(Generic[T, R]):
         return idle
 
     def _executor(self) -> ProcessPoolExecutor:
+        context = get_context("forkserver")
+        context.set_forkserver_preload([*self.imports])
         return ProcessPoolExecutor(
-            1,
-            mp_context=get_context("spawn"),
-            initializer=_begin,
-            initargs=(os.getpid(), self.prepare),
+            1, mp_context=context, initializer=_begin, initargs=(self.prepare,)
         )
 
     def _settled(self, slot: _Slot, done: Callable[[T, R | Lost], object]) -> None:
@@ -184,13 +182,12 @@ def _called(work: Callable[[T], R], task: T) -> R:
         _STATE.busy = False
 
 
-def _begin(parent: int, prepare: Callable[[], object]) -> None:
-    """Make this process a worker of ``parent``."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal tells the whole group: the parent acts
+def _begin(prepare: Callable[[], object]) -> None:
+    """Make this process a worker."""
+    # a terminal tells the whole group: the parent acts
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _told)
-    threading.Thread(target=_watched, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watched, daemon=True).start()
     prepare()
 
 
@@ -203,7 +200,9 @@ def _told(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
 
-def _watched(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_LOOK_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
+def _watched() -> None:
+    """End with the parent: a pipe says when it does, however it ends."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

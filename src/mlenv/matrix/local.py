@@ -38,6 +38,7 @@ SPARE_BYTES = 2_000_000_000
 UNPACKED = 2.2
 """Installed files are so many times the size of their wheels: CUDA's are packed to a half."""
 _CLEAN_SECONDS = 600.0
+_IMPORTS = ("mlenv.matrix.locking", "mlenv.matrix.perform", "mlenv.imaging.locked")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,7 +139,7 @@ def run(tasks: Sequence[Task], terms: Terms, progress: Progress, jobs: int | Non
         waiting=deque(Bench(task=each, terms=terms) for each in tasks),
     )
     size = min(jobs or locking_jobs(), max(1, len(tasks)))
-    with Workforce[Job, Step](size=size, prepare=prepare) as force:
+    with Workforce[Job, Step](size=size, prepare=prepare, imports=_IMPORTS) as force:
         force.run(perform.do, floor.following, floor.done, begun=floor.begun, tick=progress.tick)
 
 
