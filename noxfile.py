@@ -81,9 +81,18 @@ def slurm(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Write the reference of the spec anew from the model."""
+    """Write the pages anew that come from the program: spec, commands, codes, failures."""
     install(session, "tests")
-    session.run("pytest", "--golden=write", "tests/spec/test_spec_reference.py")
+    pages = ("tests/spec/test_spec_reference.py", "tests/docs/test_docs_written.py")
+    session.run("pytest", "--golden=write", *pages)
+
+
+@nox.session(default=False)
+def site(session: nox.Session) -> None:
+    """Build the site of docs/ into site/; `nox -s site -- serve` shows it while you write."""
+    session.install(*nox.project.dependency_groups(PROJECT, "docs"))
+    words = session.posargs or ("build", "--strict")
+    session.run("mkdocs", *words, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session(default=False)
