@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 import yaml
 
 import containers
@@ -100,6 +101,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             hub = stack.enter_context(containers.registry())
             python, beside = _python()
             containers.published(hub, python)
+            _also_for_arm64(hub, f"{python}-slim-{containers.DEBIAN}", place)
         except containers.Missing as error:
             pytest.skip(str(error))
         hub.push(containers.debian_image(), "library/debian", f"{containers.DEBIAN}-slim")
@@ -114,6 +116,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         }
         yield World(folder=place, hub=hub, environment=env, python=python, stack=stack)
     shutil.rmtree(place)
+
+
+def _also_for_arm64(hub: Hub, tag: str, place: Path) -> None:
+    """Let a tag of library/python name an image for arm64 too, as the official one does."""
+    image = containers.made_image([{"etc/debian_version": b"12"}], place, architecture="arm64")
+    digest = hub.push(image, "library/python", f"{tag}-arm64", index=False)
+    url = f"http://{hub.address}/v2/library/python/manifests/{tag}"
+    held = requests.get(url, headers={"Accept": containers.INDEX}, timeout=60)
+    held.raise_for_status()
+    content = held.json()
+    platform = {"architecture": "arm64", "os": "linux"}
+    size = len(image.manifest_bytes())
+    row = {"mediaType": containers.OCI_MANIFEST, "digest": digest, "size": size}
+    content["manifests"].append({**row, "platform": platform})
+    hub.manifest("library/python", tag, json.dumps(content).encode(), containers.INDEX)
 
 
 def _python() -> tuple[str, Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from browsing import WIDE, browser
 from exporting import tool
 from fenced import ROOT, blocks, pages
 
@@ -82,3 +83,28 @@ def served(folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.browser
+def test_a_browser_reads_and_searches_it(site: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    asked: list[str] = []
+    with served(site) as address, browser() as chromium:
+        page = chromium.new_page(viewport={"width": WIDE[0], "height": WIDE[1]})
+        page.on("console", lambda each: said.append(each.text))
+        page.on("pageerror", lambda each: said.append(str(each)))
+        page.on("request", lambda each: asked.append(each.url))
+        page.on("response", lambda each: said.extend([each.url] if each.status >= 400 else []))
+        page.goto(address)
+        page.get_by_role("link", name="Tutorial", exact=True).click()
+        page.wait_for_url("**/tutorial/")
+        assert page.locator("h1").first.inner_text().startswith("From a spec")
+        page.get_by_placeholder("Search").fill("cuda-not-offered")
+        found = page.locator("a.md-search-result__link").first
+        found.wait_for()
+        assert "/codes/" in (found.get_attribute("href") or "")
+        page.screenshot(path=tmp_path / "search.png")
+        page.goto(f"{address}codes/#cuda-not-offered")
+        assert page.locator("#cuda-not-offered").is_visible()
+    assert said == []
+    assert [each for each in asked if not each.startswith((address, "data:", "blob:"))] == []
