@@ -145,16 +145,16 @@ def _python() -> tuple[str, Path]:
 def _done(block: Block, folder: Path, world: World) -> None:
     """Do what one block says, and what its notes add."""
     text = block.text.replace("3.12", world.python)
-    if (name := block.notes.get("file")) is not None:
-        (folder / name).write_text(text, encoding="utf-8")
-    if (name := block.notes.get("added to")) is not None:
-        text = (folder / name).read_text(encoding="utf-8") + "\n" + text
-        (folder / name).write_text(text, encoding="utf-8")
     env = world.environment
     if "needs" in block.notes:
         env = {**env, **world.engine()}
     if (hidden := block.notes.get("before")) is not None:
         _typed(hidden.replace("3.12", world.python), folder, env)
+    name = block.notes.get("file")
+    if name is None and (name := block.notes.get("added to")) is not None:
+        text = (folder / name).read_text(encoding="utf-8") + "\n" + text
+    if name is not None:
+        (folder / name).write_text(text, encoding="utf-8")
     if block.language == "toml" and "not a spec" not in block.notes:
         path = folder / (name or f"spec-{block.line}.toml")
         path.write_text(text, encoding="utf-8")
