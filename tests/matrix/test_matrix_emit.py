@@ -139,7 +139,7 @@ def test_the_workflows_of_this_repository_are_what_emit_prints(
     pytestconfig: pytest.Config,
 ) -> None:
     monkeypatch.chdir(ROOT)
-    own = ("specs", "--verify", "static", "--install", "pip install .", *words)
+    own = ("specs", "--verify", "static", "--install", "pip install '.[conda]'", *words)
     text = emitted(capsys, *own, "--to", "github")
     path = ROOT / ".github" / "workflows" / name
     if pytestconfig.getoption("golden") == "write":

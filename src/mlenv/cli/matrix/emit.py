@@ -52,7 +52,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--cron", default="17 2 * * *", show_default=True, help="When a nightly one begins.")
 @click.option(
     "--install",
-    default="pip install mlenv",
+    default="pip install 'mlenv[conda]'",
     show_default=True,
     metavar="LINE",
     help="How a job gets mlenv.",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlenv.matrix.cell import Cell
     from mlenv.matrix.result import Level
 
-INSTALL = "pip install mlenv"
+INSTALL = "pip install 'mlenv[conda]'"
 CRON = "17 2 * * *"
 
 Event = Literal["nightly", "pull-request"]
