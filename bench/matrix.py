@@ -157,8 +157,8 @@ def main() -> None:
         "cores busy, wheels known": rows["run wheels known"].busy,
     }
     print(f"{len(ids)} cells, {len(alone)} locks", file=sys.stderr)
-    for name, each in rows.items():
-        print(f"{name:<30}{each.seconds:>9.1f} s{each.busy:>8.0%} busy", file=sys.stderr)
+    for name, row in rows.items():
+        print(f"{name:<30}{row.seconds:>9.1f} s{row.busy:>8.0%} busy", file=sys.stderr)
     for name, value in numbers.items():
         print(f"{name:<30}{value:>9.2f}   goal {GOALS[name]}", file=sys.stderr)
     document = {"cells": len(ids), "locks": len(alone), "is": numbers, "goals": GOALS}
