@@ -42,6 +42,7 @@ def wish(  # noqa: PLR0913, PLR0917 (what a target is solved with)
         exclude_newer=date,
         moved=tuple(sorted(moved.items())),
         releases_until=max([date, *frameworks]) if frameworks else None,
+        pins=order.pins,
     )
 
 

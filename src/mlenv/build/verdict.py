@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlenv.catalog.load import Catalog
+    from mlenv.plan.model import Constraint
     from mlenv.spec.parse import SpecFile
     from mlenv.spec.stack import Stack
 
@@ -52,6 +53,8 @@ class Order:
     """Write nothing; compare with what lies there."""
     near: bool = True
     """Look for the nearest stacks that can be, where one cannot."""
+    pins: tuple[Constraint, ...] = ()
+    """Versions that are held, whatever else the index has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,13 +99,17 @@ class _Search(Generic[Item]):
     def parted(self, held: frozenset[Item], low: int, high: int) -> frozenset[Item]:
         """Leave out of a block what it fails without; what stays cannot be parted in this row."""
         before = held | frozenset(self.items[:low])
-        block = frozenset(self.items[low:high])
-        for each in self.items[low:high]:
-            if len(block) > 1 and self.ask(before | block - {each}) == "bad":
-                block -= {each}
-        if len(block) > 1:
-            self.together |= block
-        return block
+        row = list(self.items[low:high])
+        size = len(row) // 2
+        while size and len(row) > 1:
+            for chunk in [row[at : at + size] for at in range(0, len(row), size)]:
+                rest = [each for each in row if each not in chunk]
+                if rest and self.ask(before | frozenset(rest)) == "bad":
+                    row = rest
+            size = min(size, len(row)) // 2
+        if len(row) > 1:
+            self.together |= set(row)
+        return frozenset(row)
 
     def least(self, held: frozenset[Item]) -> frozenset[Item]:
         """Leave out of several what the rest fails without."""
@@ -117,8 +121,10 @@ class _Search(Generic[Item]):
 
 
 def _outward(low: int, high: int) -> Iterator[int]:
-    """Yield what lies between, from the middle outward."""
-    middle = (low + high) // 2
-    yield middle
-    for step in range(1, high - low):
-        yield from (each for each in (middle - step, middle + step) if low < each < high)
+    """Yield places between, from the middle outward in steps that double, and those at the ends."""
+    middle, step = (low + high) // 2, 1
+    found = [middle]
+    while step < high - low:
+        found += [middle - step, middle + step]
+        step *= 2
+    yield from dict.fromkeys(e for e in (*found, low + 1, high - 1) if low < e < high)

@@ -79,7 +79,8 @@ def story(timeline: Timeline, rows: Callable[[str], Rows | None]) -> Story:
     since_last = movement(before, last, rows) if before and last else None
     if last is None or last.verdict != "failed" or good is None or bad is None:
         return Story(since_last=since_last, since_good=None, broke=None, suspect=None)
-    broke = movement(good, bad, rows)
+    broke = since_last if since_last and (good, bad) == (before, last) else None
+    broke = broke or movement(good, bad, rows)
     since_good = broke if bad is last else movement(good, last, rows)
     suspect = None if timeline.flaky else _suspect(broke)
     return Story(since_last=since_last, since_good=since_good, broke=broke, suspect=suspect)

@@ -134,6 +134,7 @@ def rows_of(lock: Lock, indexes: Mapping[str, str]) -> Rows:
             Row(
                 name=each.name,
                 version=each.version,
+                layer=each.layer,
                 size=each.size,
                 index=each.index,
                 filename=each.filename,

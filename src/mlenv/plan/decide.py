@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlenv.catalog.rows import FrameworkRow
     from mlenv.cuda import Cuda
     from mlenv.plan.ground import Ground
+    from mlenv.plan.model import Constraint
     from mlenv.spec.stack import Asked, Stack
 
 
@@ -52,6 +53,8 @@ class Wish:
     """The time until which releases of the catalog count; None: ``exclude_newer``."""
     held: Cuda | None = None
     """The toolkit that a solve found, where no line of the spec names one."""
+    pins: tuple[Constraint, ...] = ()
+    """Versions that are held, whatever else the index has."""
 
 
 def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:
@@ -228,7 +231,7 @@ def _plan(
         moved=wish.moved,
         frameworks=chosen,
         requirements=requirements(stack, chosen, wish.direct, toolkit),
-        constraints=bounds(ground, groups, chosen, toolkit),
+        constraints=(*bounds(ground, groups, chosen, toolkit), *wish.pins),
         indexes=indexes(stack, chosen),
         decisions=decisions(ground, chosen, toolkit, base),
         warnings=said,

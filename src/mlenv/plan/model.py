@@ -37,6 +37,10 @@ class Wanted:
     dev: bool = False
 
 
+PINS = "pins"
+"""The key of a constraint that stands for no line of the spec: a version is held from outside."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constraint:
     """A bound that the plan puts on the solver, and the line of the spec it stands for."""

@@ -12,6 +12,7 @@ from mlenv.errors import Reason, StackError
 from mlenv.host import tools
 from mlenv.machine import ARCHITECTURES
 from mlenv.plan import refusals
+from mlenv.plan.model import PINS
 from mlenv.plan.toolkits import cuda_major
 from mlenv.selection import Target, select
 from mlenv.solve.asking import ask, core, narrowed
@@ -30,6 +31,8 @@ def explained(
 ) -> StackError:
     """Return a refusal as the smallest set of the user's own lines that cannot be together."""
     desk.tell(answer.text)
+    if any(each.key == PINS for each in question.constraints):  # it is no line's doing
+        return conflict(question, (), "the versions that are held leave no set")
     desk.say("looking for the lines that conflict")
     keys = core(question, answer.text, desk)
     fact = _fact(question, answer, keys, desk) if len(keys) == 1 else None
@@ -90,10 +93,10 @@ def no_solution(
 ) -> StackError:
     """Return the ``no-solution`` of ``keys``, whose ``lines`` a solver cannot satisfy together."""
     shown = [lines.get(key, key) for key in keys]
-    one = len(shown) == 1
-    what = f"{shown[0]} cannot be had" if one else f"{_and(shown)} cannot be together"
-    if not shown:
-        what = "no set of versions satisfies the spec"
+    what = "no set of versions satisfies the spec"
+    if shown:
+        one = len(shown) == 1
+        what = f"{shown[0]} cannot be had" if one else f"{_and(shown)} cannot be together"
     where = f"for Python {plan.stack.python}, {plan.stack.platform}"
     return StackError(
         Reason(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mlenv.cli.matrix.bisect import command as bisect
 from mlenv.cli.matrix.emit import command as emit
 from mlenv.cli.matrix.plan import command as plan
 from mlenv.cli.matrix.report import command as report
@@ -24,3 +25,4 @@ command.add_command(emit, "emit")
 command.add_command(report, "report")
 command.add_command(run, "run")
 command.add_command(task, "task")
+command.add_command(bisect, "bisect")
