@@ -72,6 +72,7 @@ def folder(
     platform: str = "linux/amd64",
     init: Package | None = None,
     wheels: Sequence[Package] = (),
+    toolkit: str = "12.8",
 ) -> Path:
     """Write the folder of a lock that is solved over ``channel``; return it."""
     subdir = {"linux/amd64": "linux-64", "linux/arm64": "linux-aarch64"}[platform]
@@ -90,7 +91,7 @@ def folder(
         exclude_newer="2025-06-16T00:00:00Z",
         tools=Tools(mlenv="0.1.0", uv="0.13.9", rattler="0.28.0", catalog="2026-11-22T00:00:00Z"),
         target=Target(name="default", platform=platform, python=condachannel.MINOR, glibc="2.28"),
-        stack=Stack(toolkit="12.8", channel="test"),
+        stack=Stack(toolkit=toolkit, channel="test"),
         base=Base(reference=BASE),
         init=init,
         image=Image(brings_python=False),

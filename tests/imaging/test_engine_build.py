@@ -146,7 +146,7 @@ def refused(engine: Engine, wanted: EngineWish, log: Callable[[str], None] = lam
     return str(caught.value)
 
 
-def packages(folder: Path) -> dict[str, str]:
+def packages(folder: Path) -> dict[str, str | list[str]]:
     text = (folder / "mlenv.lock").read_text(encoding="utf-8")
     return locked(parse_lock(text, origin="mlenv.lock"), "runtime")
 

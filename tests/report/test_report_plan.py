@@ -96,6 +96,7 @@ def test_the_document_says_all() -> None:
     document = json.loads(plan_text(found))
     assert document["schema"] == "mlenv.plan/1"
     assert document["expect"] == {
+        "conda": {},
         "distributions": TORCH,
         "driver_cuda_min": "13.0",
         "gpus": ["sm_90"],

@@ -7,14 +7,17 @@ parser and renderer. Neither keeps constraints or sizes; ``pixi.lock`` and ``mle
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlenv.files import File
+from mlenv.host.conda_laying import Artefact
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from mlenv.lock import Lock
     from mlenv.repodata import Record, Subdir
 
 ANSWER = "conda-lock.yml"
@@ -28,6 +31,34 @@ _ON_TOP = """\
 # Further packages come from the package index, on top; no file here says where that is:
 #   python -m pip install --no-deps --require-hashes -r {files}
 """
+
+
+_LINE = re.compile(r"(?P<url>\S+/(?P<subdir>[a-z0-9-]+)/(?P<filename>[^/#\s]+))(#\S*)?")
+"""A line of conda's ``@EXPLICIT`` format."""
+
+
+def artefacts(lock: Lock, explicit: str) -> dict[str, Artefact]:
+    """Return SHA-256 -> artefact of the conda packages of a lock.
+
+    Args:
+        lock: what they must be.
+        explicit: its ``@EXPLICIT`` file, which says where they lie.
+
+    Raises:
+        ValueError: it does not say it of each; the message is what it lacks.
+    """
+    places = {
+        (found["subdir"], found["filename"]): found["url"]
+        for line in explicit.splitlines()
+        if (found := _LINE.fullmatch(line.strip()))
+    }
+    wanted = [each for each in lock.package if each.subdir is not None]
+    if lost := [each.name for each in wanted if (each.subdir, each.filename) not in places]:
+        raise ValueError(f"does not say where {', '.join(lost[:4])} lies")
+    return {
+        each.sha256: Artefact(places[each.subdir or "", each.filename], each.sha256, each.md5)
+        for each in wanted
+    }
 
 
 def explicit_name(subdir: Subdir) -> str:

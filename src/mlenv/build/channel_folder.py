@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 
 from mlenv import __version__
 from mlenv.backends import conda_lock
-from mlenv.build.folder import Content, draft, sealed, wheel_packages
+from mlenv.build.folder import Content, draft, made_of, sealed, wheel_packages
 from mlenv.catalog.conda import conda_frameworks
 from mlenv.files import File
+from mlenv.image.conda_steps import kit as conda_kit
+from mlenv.image.dockerfile import dockerfile, ignore_file, init_file
+from mlenv.image.lint import approve
+from mlenv.image.recipe import recipe_of
+from mlenv.image.smoke import smoke
 from mlenv.layers import conda_layer, layer_files
 from mlenv.lock import Package, Stack, Tools
 from mlenv.repodata import SUBDIRS, aliases
@@ -47,7 +52,27 @@ def channel_folder(
         ),
     )
     lock = draft(content, catalog)
-    return sealed(lock, (*_files(solution, lock), *layer_files(packages)))
+    files = [*_files(solution, lock), *layer_files(packages)]
+    if pins:
+        lock = lock.model_copy(update={"image": made_of(plan)})
+        files += _image(solution, lock)
+    return sealed(lock, files)
+
+
+def _image(solution: Solution, lock: Lock) -> tuple[File, ...]:
+    """Return the recipe of the image, and what it needs beside the layers' files."""
+    plan = solution.plan
+    spec = plan.stack.spec
+    recipe = recipe_of(
+        lock,
+        indexes={each.alias: each.url for each in plan.indexes},
+        channels={alias: url for url, alias in aliases(spec.lock.channels).items()},
+    )
+    first = init_file(lock)
+    beside = (*conda_kit(), *((first,) if first else ()))
+    made = dockerfile(recipe, lock)
+    approve(made.text, [*layer_files(lock.package), *beside])
+    return (made, ignore_file(), smoke(lock, gpus=plan.gpus, checks=spec.smoke), *beside)
 
 
 def _packages(solution: Solution) -> tuple[Package, ...]:

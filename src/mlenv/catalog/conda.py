@@ -40,9 +40,19 @@ class CondaName(Fact):
     conda: str
 
 
+class CondaInstaller(Fact):
+    """What lays conda packages out in the build of an image."""
+
+    name: str
+    version: str
+    sha256: tuple[str, ...]
+    """Of its wheel for each platform."""
+
+
 class Conda(Model):
     """The file of these rows."""
 
+    installer: tuple[CondaInstaller, ...]
     framework: tuple[CondaFramework, ...]
     name: tuple[CondaName, ...]
 
@@ -56,6 +66,11 @@ def conda_frameworks() -> tuple[CondaFramework, ...]:
 def conda_framework(name: str) -> CondaFramework | None:
     """Return the row of the framework that is called ``name`` in the catalog."""
     return next((row for row in conda_frameworks() if row.name == name), None)
+
+
+def conda_installer() -> CondaInstaller:
+    """Return what lays conda packages out in the build of an image."""
+    return _rows().installer[-1]
 
 
 def conda_name(package: str) -> str:

@@ -10,6 +10,7 @@ from mlenv.export.checkers import mypy, pyright, ruff
 from mlenv.export.cyclonedx import cyclonedx
 from mlenv.export.devcontainer import devcontainer
 from mlenv.export.enroot import enroot
+from mlenv.export.environment import environment
 from mlenv.export.jupyter import jupyter
 from mlenv.export.kubernetes import kubernetes
 from mlenv.export.modal import modal
@@ -63,6 +64,13 @@ FORMATS: Mapping[str, Format] = {
         says="pyproject.toml with every version pinned, for Poetry",
         files=poetry,
         use="poetry lock",
+    ),
+    "environment.yml": Format(
+        says="every build by name, for conda, mamba and micromamba",
+        files=environment,
+        use="conda env create --file {}",
+        backends=("conda",),
+        needs=("urls",),
     ),
     "cyclonedx": Format(
         says="a bill of materials with hashes and licences (SBOM)",

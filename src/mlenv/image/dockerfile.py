@@ -18,6 +18,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mlenv.files import File
+from mlenv.image import conda_steps
 from mlenv.image.settings import BASE_DIGEST, BASE_NAME, HOME, OWNER, PASSWD, environment, settings
 from mlenv.image.steps import apt, first_process, install, interpreter, label, system
 from mlenv.image.steps import environment as empty
@@ -73,8 +74,10 @@ def dockerfile(recipe: Recipe, lock: Lock) -> File:
         for name, members in groupby(slices(lock.package), key=lambda each: each.layer)
         if "dev" in recipe.variants or name not in DEV
     }
-    blocks = [_head(recipe, lock), _start(recipe, lock), *_python(recipe), _build(recipe, lock)]
-    blocks += [_layer(recipe, name, members) for name, members in layers.items()]
+    blocks = [_head(recipe, lock), _start(recipe, lock), *_python(recipe)]
+    every = tuple(each for members in layers.values() for each in members)
+    blocks += _conda_build(recipe, lock, every) if recipe.conda else [_build(recipe, lock)]
+    blocks += [_layer(recipe, lock, name, members, every) for name, members in layers.items()]
     blocks += _variants(recipe, lock, tuple(layers))
     return File("Dockerfile", "\n\n".join(blocks) + "\n")
 
@@ -90,12 +93,14 @@ def _head(recipe: Recipe, lock: Lock) -> str:
         "#   --secret id=ca,src=FILE        certificates, behind a proxy that opens TLS",
         "#   --secret id=netrc,src=FILE     credentials of the indexes",
         "#   --secret id=uv-index,src=FILE  the URL of a mirror (uv-index-ALIAS: of another index)",
-        *(() if recipe.brings_python else _PYTHON_SECRET),
+        *(() if recipe.brings_python or recipe.conda else _PYTHON_SECRET),
+        *(_CHANNEL_SECRET if recipe.conda else ()),
         *(_APT_SECRET if _packages(recipe) else ()),
         "# A syntax line is left out on purpose: no frontend image is pulled.",
         f"ARG BASE_IMAGE={recipe.base}",
         *([f"ARG BASE_DIGEST={recipe.base_digest}"] if recipe.base_digest else []),
         f"ARG UV_IMAGE=ghcr.io/astral-sh/uv:{lock.tools.uv}{digest}",
+        *([f"ARG TOOLS_IMAGE={conda_steps.TOOLS_IMAGE}"] if recipe.conda else []),
         f"ARG SOURCE_DATE_EPOCH={EPOCH}",
         "",
         "FROM ${UV_IMAGE} AS uv",
@@ -105,6 +110,9 @@ def _head(recipe: Recipe, lock: Lock) -> str:
 
 _PYTHON_SECRET = (
     "#   --secret id=python-mirror,src=FILE  the URL of a mirror of python-build-standalone",
+)
+_CHANNEL_SECRET = (
+    "#   --secret id=conda-channel-ALIAS,src=FILE  the URL of a mirror of a channel",
 )
 _APT_SECRET = (
     "#   --secret id=apt-sources,src=FILE    a sources.list, such as of an archive at a fixed date",
@@ -124,7 +132,7 @@ def _env(variables: Mapping[str, str]) -> str:
 
 
 def _python(recipe: Recipe) -> tuple[str, ...]:
-    if recipe.brings_python:
+    if recipe.brings_python or recipe.conda:
         return ()
     lines = (
         f"# The base image has no Python {recipe.python}. uv checks this one against its own hash.",
@@ -135,17 +143,34 @@ def _python(recipe: Recipe) -> tuple[str, ...]:
     return ("\n".join(lines),)
 
 
+_SETTINGS = (
+    "# Bytecode that no time stamp makes stale, from one worker: the same bytes each time.",
+    "ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} UV_CACHE_DIR=/var/cache/uv \\",
+    "    UV_NO_CONFIG=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \\",
+    "    UV_CONCURRENT_INSTALLS=1 UV_COMPILE_BYTECODE=1 \\",
+    "    PYC_INVALIDATION_MODE=UNCHECKED_HASH PYTHONDONTWRITEBYTECODE=1",
+)
+
+
+def _conda_build(recipe: Recipe, lock: Lock, slices: Sequence[Slice]) -> list[str]:
+    laid = (
+        "# Conda packages are laid out here; of this stage nothing else gets into the image.",
+        "FROM ${TOOLS_IMAGE} AS tools",
+        "ARG SOURCE_DATE_EPOCH",
+        *_SETTINGS,
+        conda_steps.tools(),
+    )
+    first = conda_steps.init(recipe, lock, slices, init_file(lock))
+    return ["\n".join(laid), f"FROM tools AS build\nARG SOURCE_DATE_EPOCH\n{first}"]
+
+
 def _build(recipe: Recipe, lock: Lock) -> str:
     init = init_file(lock)
     return "\n".join(
         (
             "FROM start AS build",
             "ARG SOURCE_DATE_EPOCH",
-            "# Bytecode that no time stamp makes stale, from one worker: the same bytes each time.",
-            "ENV SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} UV_CACHE_DIR=/var/cache/uv \\",
-            "    UV_NO_CONFIG=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never \\",
-            "    UV_CONCURRENT_INSTALLS=1 UV_COMPILE_BYTECODE=1 \\",
-            "    PYC_INVALIDATION_MODE=UNCHECKED_HASH PYTHONDONTWRITEBYTECODE=1",
+            *_SETTINGS,
             *_from_python(recipe),
             empty(str(recipe.python), brought=recipe.brings_python),
             *((first_process(init),) if init else ()),
@@ -154,20 +179,31 @@ def _build(recipe: Recipe, lock: Lock) -> str:
 
 
 def _from_python(recipe: Recipe) -> tuple[str, ...]:
-    return () if recipe.brings_python else (_copy("python"),)
+    return () if recipe.brings_python or recipe.conda else (_copy("python"),)
 
 
-def _layer(recipe: Recipe, name: str, members: Sequence[Slice]) -> str:
+def _layer(
+    recipe: Recipe, lock: Lock, name: str, members: Sequence[Slice], every: Sequence[Slice]
+) -> str:
     sizes = [package.size for each in members for package in each.packages]
     lines = [
         f"# {LAYERS[name]}: {sum(sizes) / 1e6:.1f} MB in {len(sizes)} packages",
-        f"FROM build AS layer-{name}",
+        f"FROM {'tools' if recipe.conda else 'build'} AS layer-{name}",
     ]
+    if recipe.conda:
+        lines.append("ARG SOURCE_DATE_EPOCH")
+        return "\n".join((*lines, *(_on_conda(recipe, lock, every, each) for each in members)))
     if name in SOURCE and recipe.compile:
         lines.append(apt(COMPILER))
     tools = build_tools(recipe)
     lines += [install(each, url=_url(recipe, each.index), tools=tools) for each in members]
     return "\n".join(lines)
+
+
+def _on_conda(recipe: Recipe, lock: Lock, every: Sequence[Slice], part: Slice) -> str:
+    if part.packages[0].subdir is not None:
+        return conda_steps.packages(recipe, lock, every, part)
+    return conda_steps.wheels(recipe, lock, every, part, _url(recipe, part.index))
 
 
 def _url(recipe: Recipe, alias: str) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mlenv.machine import Python
@@ -30,6 +31,9 @@ _APT = re.compile(
 _ALIAS = re.compile(r"[a-z][a-z0-9-]{0,30}")
 # It stands between single quotes, and the spec refuses the same characters.
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/[^\s\x00-\x20\x7f-\x9f\"'\\$`<>{}|^?#@]*)?")
+_CHANNEL = re.compile(
+    _URL.pattern.replace("https?://[A-Za-z0-9.-]+", "(https?://[A-Za-z0-9.-]+|file://)")
+)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
 _FLOOR = re.compile(r"\d{1,4}(\.\d{1,4}){0,2}")
 _TOOL = re.compile(r"[a-z0-9][a-z0-9._-]*==[A-Za-z0-9.!+]+( --hash=sha256:[0-9a-f]{64})+")
@@ -62,6 +66,8 @@ class Recipe:
     labels: Mapping[str, str] = field(default_factory=dict)
     indexes: Mapping[str, str] = field(default_factory=dict)
     """Alias -> URL, without credentials; ``pytorch-cuXXX`` is known without."""
+    channels: Mapping[str, str] = field(default_factory=dict)
+    """Alias -> URL of conda channels, without credentials."""
     gpu: bool
     driver_floor: str | None = None
     """The oldest driver that runs the stack, such as ``525``: not the one its toolkit came with."""
@@ -80,18 +86,25 @@ class Recipe:
         _expect(_LABEL, *self.labels)
         _expect(_ALIAS, *self.indexes)
         _expect(_URL, *self.indexes.values())
+        _expect(_ALIAS, *self.channels)
+        _expect(_CHANNEL, *self.channels.values())
         _expect(_FLOOR, *_some(self.driver_floor))
         _expect(_TOOL, *self.build_tools)
 
 
 def recipe_of(
-    lock: Lock, *, indexes: Mapping[str, str], build_tools: tuple[str, ...] = ()
+    lock: Lock,
+    *,
+    indexes: Mapping[str, str],
+    channels: Mapping[str, str] = MappingProxyType({}),
+    build_tools: tuple[str, ...] = (),
 ) -> Recipe:
     """Return the recipe that stands in a lock.
 
     Args:
         lock: with a base and an image.
         indexes: alias -> URL, which no lock has.
+        channels: likewise of conda channels; only a Dockerfile needs them.
         build_tools: hash-pinned lines of what source packages are built with.
 
     Raises:
@@ -113,6 +126,7 @@ def recipe_of(
         variants=image.variants,
         labels=image.labels,
         indexes=indexes,
+        channels=channels,
         gpu=lock.stack.toolkit not in {"cpu", "none"},
         driver_floor=image.driver_floor,
         build_tools=build_tools,

@@ -169,10 +169,14 @@ def _chown(recipe: Read) -> Iterator[tuple[int, str]]:
                 yield each.line, "changing the owner of copied files writes all of them again"
 
 
+_NOT_INSTALLED = {"layers/build.txt", "layers/conda/tools.txt"}
+"""Files of what a step works with: nothing of them is in the image."""
+
+
 def _shadowed(recipe: Read) -> Iterator[tuple[int, str]]:
     owners: dict[str, str] = {}
     for each in sorted(recipe.files):
-        if each.path == "layers/build.txt":  # gone again in its own step
+        if each.path in _NOT_INSTALLED:
             continue
         for name in re.findall(r"^([a-z0-9-]+)==", each.text, re.MULTILINE):
             if name in owners:

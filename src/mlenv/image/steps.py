@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from mlenv.files import File
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]*[a-z0-9])?")
-_UV = "bind,from=uv,source=/uv,target=/usr/local/bin/uv"
-_CACHE = "cache,target=/var/cache/uv,sharing=shared"
-_PIP = "uv pip install --no-deps --require-hashes"
+UV = "bind,from=uv,source=/uv,target=/usr/local/bin/uv"
+CACHE = "cache,target=/var/cache/uv,sharing=shared"
+PIP = "uv pip install --no-deps --require-hashes"
 _TOUCH = '-exec touch -hd "@${SOURCE_DATE_EPOCH}" {} +'
-_NORMAL = ("rm -f /opt/venv/.lock", "chmod -R a+rX /layer", f"find /layer {_TOUCH}")
+NORMAL = ("rm -f /opt/venv/.lock", "chmod -R a+rX /layer", f"find /layer {_TOUCH}")
 """Readable by every user, and no time in it that another build would not have."""
 
-_SECRETS = ("ca", "netrc")
+SECRETS = ("ca", "netrc")
 _HASHED = "-j 1 --invalidation-mode unchecked-hash"
 _FIND = "uv python find --system --managed-python"
 
@@ -68,10 +68,10 @@ def interpreter(python: str) -> str:
 
     Which file that is, and its hash, stand in the list inside uv, whose version is locked.
     """
-    mounts = (_UV, *(f"secret,id={each}" for each in (*_SECRETS, "python-mirror")))
+    mounts = (UV, *(f"secret,id={each}" for each in (*SECRETS, "python-mirror")))
     commands = (
-        *_outside(),
-        _given("python-mirror", "UV_PYTHON_INSTALL_MIRROR", '"$(cat /run/secrets/python-mirror)"'),
+        *outside(),
+        given("python-mirror", "UV_PYTHON_INSTALL_MIRROR", '"$(cat /run/secrets/python-mirror)"'),
         "export UV_NO_CONFIG=1 UV_NO_CACHE=1 UV_PYTHON_INSTALL_DIR=/opt/python",
         "mkdir -p /layer/opt/python",
         "ln -s /layer/opt/python /opt/python",
@@ -80,7 +80,7 @@ def interpreter(python: str) -> str:
         # The same bytes each time, and none that a user without rights would have to make again.
         f'"$({_FIND} {python})" -m compileall -q {_HASHED} /opt/python',
     )
-    return run(mounts, (*commands, *_NORMAL))
+    return run(mounts, (*commands, *NORMAL))
 
 
 def environment(python: str, *, brought: bool) -> str:
@@ -106,7 +106,7 @@ def environment(python: str, *, brought: bool) -> str:
     commands = ("mkdir -p /layer/opt/venv", "ln -s /layer/opt/venv /opt/venv")
     # An image has its PATH: what activates an environment in a shell would lead it astray.
     left = "rm -f /opt/venv/bin/activate* /opt/venv/bin/deactivate.bat /opt/venv/bin/pydoc.bat"
-    return run((_UV,), (*commands, *(wanted if brought else own), left, *_NORMAL))
+    return run((UV,), (*commands, *(wanted if brought else own), left, *NORMAL))
 
 
 def system(mounts: Iterable[str], commands: Iterable[str]) -> str:
@@ -176,40 +176,42 @@ def _installed(
     # buildah's cache does not see what a mounted file holds; the hash here makes it look.
     seen = " ".join(f"sha256={each.sha256}" for each in files.values())
     binds = [f"bind,source={each.path},target=/run/{name}.txt" for name, each in files.items()]
-    secrets = [f"secret,id={each}" for each in (*_SECRETS, mirror)]
+    secrets = [f"secret,id={each}" for each in (*SECRETS, mirror)]
     commands = (
         f": {seen}",
-        *_outside(),
+        *outside(),
         *((f"export UV_DEFAULT_INDEX='{url}'",) if url else ()),
-        _given(mirror, "UV_DEFAULT_INDEX", f'"$(cat /run/secrets/{mirror})"'),
+        given(mirror, "UV_DEFAULT_INDEX", f'"$(cat /run/secrets/{mirror})"'),
         *unpacked,
     )
-    return run((_UV, *binds, _CACHE, *secrets), (*commands, *_NORMAL))
+    return run((UV, *binds, CACHE, *secrets), (*commands, *NORMAL))
 
 
-def _outside() -> tuple[str, str]:
+def outside() -> tuple[str, str]:
+    """Return the commands that make uv and others take the secrets of the network, if given."""
     return (
-        _given("ca", "SSL_CERT_FILE", "/run/secrets/ca"),
-        _given("netrc", "NETRC", "/run/secrets/netrc"),
+        given("ca", "SSL_CERT_FILE", "/run/secrets/ca"),
+        given("netrc", "NETRC", "/run/secrets/netrc"),
     )
 
 
-def _given(secret: str, name: str, value: str) -> str:
+def given(secret: str, name: str, value: str) -> str:
+    """Return the command that exports a variable where a secret was given."""
     # -s, not -f: an engine may leave an empty file behind where an earlier step had the secret.
     return f"if [ -s /run/secrets/{secret} ]; then {name}={value}; export {name}; fi"
 
 
 def _unpack() -> tuple[str, ...]:
-    return (f"{_PIP} --only-binary :all: -r /run/layer.txt",)
+    return (f"{PIP} --only-binary :all: -r /run/layer.txt",)
 
 
 def _build(tools: bool) -> tuple[str, ...]:  # noqa: FBT001 (private, and both callers name it)
     # Without isolation: an isolated build would fetch its tools by no hash.
-    built = f"{_PIP} --no-binary :all: --no-build-isolation -r /run/layer.txt"
+    built = f"{PIP} --no-binary :all: --no-build-isolation -r /run/layer.txt"
     if not tools:
         return (built,)
     return (
-        f"{_PIP} --only-binary :all: -r /run/build.txt",
+        f"{PIP} --only-binary :all: -r /run/build.txt",
         built,
         "uv pip uninstall -r /run/build.txt",
     )

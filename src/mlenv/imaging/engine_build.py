@@ -43,6 +43,8 @@ class EngineWish:
     """Certificates of a network that opens TLS; None: those that this machine's variables name."""
     indexes: Mapping[str, str] = field(default_factory=dict)
     """Alias -> URL of the indexes that the lock names."""
+    channels: tuple[str, ...] = ()
+    """The addresses of the conda channels that the lock names."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """Further build arguments, such as BASE_IMAGE."""
     secrets: Mapping[str, Path] = field(default_factory=dict)
@@ -123,7 +125,7 @@ def _order(wish: EngineWish, scratch: Path) -> Order:
         default_index=default,
         indexes=wish.indexes,
     )
-    near = loops_back((default, *wish.indexes.values()))
+    near = loops_back((default, *wish.indexes.values(), *wish.channels))
     return Order(
         folder=wish.folder,
         target=wish.variant,

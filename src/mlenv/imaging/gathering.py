@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -18,7 +19,7 @@ from mlenv.export.about import About, about
 from mlenv.export.source import Source
 from mlenv.host import disk, http, parts
 from mlenv.imaging.fetching import Wheels
-from mlenv.imaging.locked import addresses, lock_in
+from mlenv.imaging.locked import addresses, artefacts, lock_in
 from mlenv.simple import Published
 
 if TYPE_CHECKING:
@@ -61,8 +62,11 @@ def gathered(
     indexes = uv.indexes(project)
     told = Source(lock=lock, indexes=indexes, asked=_asked(project), archs=_archs(lock, catalog))
     wanted = set(needs) & {"urls", "about"}
-    if lock.backend != "uv" or not wanted:
+    if not wanted:
         return told
+    if lock.backend == "conda":
+        places = {digest: each.url for digest, each in artefacts(folder, lock).items()}
+        return replace(told, urls=places)
     known = addresses(found.get(uv.ANSWER))
     with open_web(indexes) as (web, cache):
         wheels = Wheels(web, urls=known, indexes=indexes, name=lock.title)

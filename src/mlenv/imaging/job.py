@@ -243,6 +243,7 @@ def _engine_built(found: Locked, order: Order, desk: Desk, target: Reference | N
         tags=(tag, *((str(target),) if target else ())),
         ca_cert=order.ca_cert,
         indexes=found.indexes,
+        channels=tuple(sorted({each.channel for each in found.artefacts.values()})),
         arguments=order.arguments,
         network=order.network,
         cache=order.cache,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlenv.backends import uv, uv_lock
+from mlenv.backends import conda_lock, uv, uv_lock
 from mlenv.backends.conda_lock import explicit_name
 from mlenv.errors import Reason, UsageError
 from mlenv.files import LOCK_NAME, sha256
 from mlenv.host import disk
-from mlenv.host.conda_laying import Artefact
 from mlenv.image.recipe import recipe_of
 from mlenv.lock import parse_lock
 from mlenv.repodata import SUBDIRS
@@ -21,11 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from mlenv.host.conda_laying import Artefact
     from mlenv.image.recipe import Recipe
     from mlenv.lock import Lock
-
-_EXPLICIT = re.compile(r"(?P<url>\S+/(?P<subdir>[a-z0-9-]+)/(?P<filename>[^/#\s]+))(#\S*)?")
-"""A line of conda's @EXPLICIT format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,21 +73,11 @@ def artefacts(folder: Path, lock: Lock) -> dict[str, Artefact]:
         UsageError: ``not-locked``: they do not say it of each.
         HostError: ``disk-failed``.
     """
-    wanted = [each for each in lock.package if each.subdir is not None]
-    if not wanted:
-        return {}
     name = explicit_name(SUBDIRS[lock.target.platform])
-    places = {
-        (found["subdir"], found["filename"]): found["url"]
-        for line in disk.read(folder, [name]).get(name, "").splitlines()
-        if (found := _EXPLICIT.fullmatch(line.strip()))
-    }
-    if lost := [each.name for each in wanted if (each.subdir, each.filename) not in places]:
-        raise _not_locked(folder, f"{name} does not say where {', '.join(lost[:4])} lies")
-    return {
-        each.sha256: Artefact(places[each.subdir or "", each.filename], each.sha256, each.md5)
-        for each in wanted
-    }
+    try:
+        return conda_lock.artefacts(lock, disk.read(folder, [name]).get(name, ""))
+    except ValueError as error:
+        raise _not_locked(folder, f"{name} {error}") from None
 
 
 def lock_in(folder: Path) -> Lock:

@@ -59,17 +59,21 @@ class Proof:
         return tuple(each for each in self.imports if each.status not in GOOD)
 
 
-def locked(lock: Lock, variant: str) -> dict[str, str]:
-    """Return distribution -> version of what a variant of the image holds."""
+def locked(lock: Lock, variant: str) -> dict[str, str | list[str]]:
+    """Return distribution -> version of what a variant holds; [version] of a conda package."""
     return {
-        each.name: each.version
+        each.name: each.version if each.subdir is None else [each.version]
         for each in lock.package
         if variant == "dev" or each.layer not in DEV
     }
 
 
 def prove(
-    engine: Engine, image: str, distributions: Mapping[str, str], *, users: Iterable[str] = USERS
+    engine: Engine,
+    image: str,
+    distributions: Mapping[str, str | list[str]],
+    *,
+    users: Iterable[str] = USERS,
 ) -> tuple[Proof, ...]:
     """Import every distribution in ``image``, once for each user.
 
@@ -84,7 +88,9 @@ def prove(
     return proofs
 
 
-def _proof(engine: Engine, image: str, distributions: Mapping[str, str], user: str) -> Proof:
+def _proof(
+    engine: Engine, image: str, distributions: Mapping[str, str | list[str]], user: str
+) -> Proof:
     script = files("mlenv.smoke").joinpath("imports.py").read_text(encoding="utf-8")
     start = time.monotonic()
     trial = Trial(

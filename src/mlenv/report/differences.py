@@ -48,6 +48,12 @@ def _distributions(plan: Plan, report: ProbeReport) -> Iterator[Finding]:
         for name, version in sorted(plan.distributions.items())
         if not same(found.get(name), version)
     ]
+    own = report.facts("distributions").get("conda") or {}
+    wrong += [
+        f"{name} is {own.get(name, 'not installed')}, the lock has {file}"
+        for name, file in sorted(plan.conda.items())
+        if own.get(name) != file
+    ]
     if wrong:
         more = f"; and {len(wrong) - _SOME} more" if len(wrong) > _SOME else ""
         yield Finding(
@@ -111,7 +117,7 @@ def _libraries(plan: Plan, report: ProbeReport) -> Iterator[Finding]:
     for probe, each in mapped(report):
         if each.owner is None or each.driver or each.system:
             continue  # whose it is not, `structure` tells
-        locked = plan.distributions.get(each.owner)
+        locked = plan.version(each.owner)
         if locked is None:
             yield Finding(
                 id="library-not-locked",

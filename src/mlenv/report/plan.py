@@ -57,6 +57,8 @@ class Plan:
     probes: tuple[str, ...]
     required: frozenset[str]
     distributions: Mapping[str, str]
+    conda: Mapping[str, str]
+    """Package -> the name of its file, which tells version and build."""
     python: str
     machine: str
     """``x86_64``: what ``uname -m`` says there."""
@@ -73,6 +75,12 @@ class Plan:
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
 
+    def version(self, package: str) -> str | None:
+        """Return the version of a package that the lock has; None where it has not that package."""
+        file = self.conda.get(package)
+        # The name of a conda package's file: NAME-VERSION-BUILD, and no version has a hyphen.
+        return file.rsplit("-", 2)[1] if file else self.distributions.get(package)
+
 
 def plan(lock: Lock, smoke: Mapping[str, Any], asked: Asked) -> Plan:
     """Return what is to be asked of an environment that shall be what ``lock`` says.
@@ -82,10 +90,10 @@ def plan(lock: Lock, smoke: Mapping[str, Any], asked: Asked) -> Plan:
         smoke: the content of its ``smoke.json``.
         asked: how much is to be proven.
     """
-    distributions = _distributions(lock, asked.variant)
+    distributions, conda = _held(lock, asked.variant)
     cuda = lock.stack.toolkit not in {"cpu", "none"}
     stack = Stack(
-        packages=distributions,
+        packages=distributions.keys() | conda.keys(),
         cuda=cuda,
         compiler=lock.image.compile if lock.image else "none",
         free=lock.target.python.endswith("t"),
@@ -104,6 +112,7 @@ def plan(lock: Lock, smoke: Mapping[str, Any], asked: Asked) -> Plan:
         probes=tuple(names),
         required=frozenset(names) - {each.name for each in rows if not each.required},
         distributions=distributions,
+        conda=conda,
         python=lock.target.python,
         machine=ARCHITECTURES[lock.target.platform],
         cuda=cuda,
@@ -123,12 +132,14 @@ def plan(lock: Lock, smoke: Mapping[str, Any], asked: Asked) -> Plan:
     )
 
 
-def _distributions(lock: Lock, variant: str) -> dict[str, str]:
-    return {
-        canonicalize_name(each.name): each.version
-        for each in lock.package
-        if variant == "dev" or each.layer not in DEV
-    }
+def _held(lock: Lock, variant: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return distribution -> version of the wheels, and name -> file of the conda packages."""
+    held = [each for each in lock.package if variant == "dev" or each.layer not in DEV]
+    wheels = [each for each in held if each.subdir is None]
+    return (
+        {canonicalize_name(each.name): each.version for each in wheels},
+        {each.name: each.filename for each in held if each.subdir is not None},
+    )
 
 
 def _asks(row: Wanted, asked: Asked) -> bool:
@@ -167,6 +178,7 @@ def plan_text(asked: Plan) -> str:
         "params": asked.params,
         "expect": {
             "distributions": asked.distributions,
+            "conda": asked.conda,
             "driver_cuda_min": asked.driver_cuda_min,
             "gpus": list(asked.gpus),
             "min_gpus": asked.min_gpus,

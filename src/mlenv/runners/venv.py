@@ -16,6 +16,7 @@ from mlenv.host import disk, process, tools
 from mlenv.layers import DEFAULT_INDEX, DEV, SOURCE, slices
 from mlenv.machine import ARCHITECTURES
 from mlenv.report.runner import runner_failed
+from mlenv.runners.channels import installed
 from mlenv.solve.asking import passes
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ def synced(
     say(f"installing {lock.title}: {len(lock.package)} packages")
     with tools.scratch() as scratch:
         made = disk.read(folder, [backend.PROJECT, backend.ANSWER])
-        _make(lock.target.python, venv, scratch)
+        if lock.backend == "conda":
+            installed(lock, folder, venv, cache, variant=variant, say=say)
+        else:
+            _make(lock.target.python, venv, scratch)
         if backend.ANSWER in made:
             _from_answer(lock, made, venv, scratch, variant=variant)
         else:
@@ -102,12 +106,13 @@ def _from_answer(
 def _from_layers(
     lock: Lock, indexes: Mapping[str, str], venv: Path, scratch: Path, *, variant: str
 ) -> None:
-    for number, each in enumerate(slices(lock.package)):
+    for number, each in enumerate(slices(p for p in lock.package if p.subdir is None)):
         if variant != "dev" and each.layer in DEV:
             continue
         path = scratch / f"{number}.txt"
         disk.write(path, each.file.text, durable=False)
-        words = ["pip", "install", "--python", str(venv), "--no-deps", "--require-hashes"]
+        words = ["pip", "install", "--python", str(venv / "bin" / "python"), "--no-deps"]
+        words += ["--require-hashes", "--break-system-packages"]
         words += [_COMPILED]
         words += [] if each.layer in SOURCE else ["--only-binary", ":all:"]
         if each.index != DEFAULT_INDEX:

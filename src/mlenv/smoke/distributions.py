@@ -30,15 +30,20 @@ def installed(given: Given) -> dict[str, Any]:
         Fail: ``distribution-differs``, ``metadata-twice``, ``two-owners``, ``record-differs``.
     """
     found, twice = _found()
+    conda = owners.conda_files()
     libraries = owners.libraries()
     wrong = {
-        "distribution-differs": _different(found, given.expect.get("distributions", {})),
+        "distribution-differs": [
+            *_different(found, given.expect.get("distributions", {})),
+            *_other_builds(conda, given.expect.get("conda", {})),
+        ],
         "metadata-twice": [f"{name} {' and '.join(said)}" for name, said in sorted(twice.items())],
         "two-owners": _clashes(libraries),
         "record-differs": _changed(libraries, by_size=given.quick),
     }
     facts = {
         "distributions": found,
+        "conda": conda,
         "libraries": len(libraries),
         "hashed": not given.quick,
         "problems": {code: texts for code, texts in wrong.items() if texts},
@@ -74,6 +79,14 @@ def _different(found: dict[str, str], expected: dict[str, str]) -> list[str]:
         f"{name} {found.get(owners.spelt(name), 'is missing')} (expected {version})"
         for name, version in sorted(expected.items())
         if not same(found.get(owners.spelt(name), ""), version)
+    ]
+
+
+def _other_builds(found: dict[str, str], expected: dict[str, str]) -> list[str]:
+    return [
+        f"{name} {found.get(name, 'is missing')} (expected {file})"
+        for name, file in sorted(expected.items())
+        if found.get(name) != file
     ]
 
 

@@ -1,13 +1,15 @@
 """Import every locked package, inside the image that was built from the lock.
 
-Run there as ``python -c TEXT``, with a JSON of {distribution: version} on the standard input; one
-JSON comes back on the standard output. Standard library of Python 3.8 only. Each import happens
-in a child: one that crashes, hangs or prints harms no other. No GPU is used, and a package that
-only lacks the driver's library is said to lack that, not to be broken.
+Run there as ``python -c TEXT``, with a JSON on the standard input: {distribution: version}, and for
+a conda package {name: [version]}. One JSON comes back on the standard output. Standard library of
+Python 3.8 only. Each import happens in a child: one that crashes, hangs or prints harms no other.
+No GPU is used, and a package that only lacks the driver's library is said to lack that, not to be
+broken.
 """
 
 from __future__ import annotations
 
+import glob
 import importlib.machinery
 import json
 import os
@@ -44,8 +46,12 @@ def main() -> None:
     answer = os.dup(1)
     os.dup2(2, 1)  # what a module prints while it is imported is no part of the answer
     found = {_name(each.metadata["Name"]): each for each in metadata.distributions()}
+    conda = _conda()
     rows = [
-        _begun(name, version, found.get(_name(name))) for name, version in sorted(wanted.items())
+        _begun_conda(name, version[0], conda.get(name))
+        if isinstance(version, list)
+        else _begun(name, version, found.get(_name(name)))
+        for name, version in sorted(wanted.items())
     ]
     _import_all(rows)
     text = json.dumps({"python": sys.version.split()[0], "packages": [_ended(row) for row in rows]})
@@ -68,6 +74,25 @@ def _begun(name: str, version: str, found: metadata.Distribution | None) -> dict
     if found is not None:
         row["found"] = found.version
         row["modules"] = modules([str(each) for each in found.files or ()])
+    return row
+
+
+def _conda() -> dict[str, dict[str, Any]]:
+    """Return name -> record of the conda packages of this environment."""
+    found = {}
+    for path in glob.glob(os.path.join(sys.prefix, "conda-meta", "*.json")):
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+        found[record["name"]] = record
+    return found
+
+
+def _begun_conda(name: str, version: str, record: dict[str, Any] | None) -> dict[str, Any]:
+    row = _begun(name, version, None)
+    if record is not None:
+        site = "lib/python{}.{}{}/site-packages/".format(*sys.version_info[:2], sys.abiflags)
+        paths = [each[len(site) :] for each in record["files"] if each.startswith(site)]
+        row.update(found=record["version"], modules=modules(paths))
     return row
 
 

@@ -223,7 +223,7 @@ def _problems(
     whose = f"{each['owner']} {each['owner_version']}"
     if each["record_ok"] is False:
         problems.append(("record-differs", f"{path} is not the file that {whose} brought"))
-    expected = given.expect.get("distributions", {}).get(each["owner"])
+    expected = owners.expectation(given.expect, each["owner"])
     if expected and not same(each["owner_version"], expected):
         text = f"{soname} is of {whose}, and {expected} is expected"
         problems.append(("library-differs", text))

@@ -23,6 +23,7 @@ from typing import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 _LIBRARY = re.compile(r"\.so(\.\d+)*$")
 _CHUNK = 1 << 20
@@ -83,16 +84,39 @@ def _hex(digest: str) -> str:
         return "0"  # a digest that nothing has
 
 
-def _conda() -> Iterator[Owned]:
+def conda_files() -> dict[str, str]:
+    """Return conda package -> the name of the file that it came in: its version and its build."""
+    return {said["name"]: said.get("fn", "") for said in _records()}
+
+
+def conda_version(file: str) -> str:
+    """Return the version in the name of a conda package's file."""
+    return file.rsplit("-", 2)[1] if file.count("-") > 1 else file
+
+
+def expectation(expect: dict[str, Any], name: str) -> str | None:
+    """Return the version of a package that is expected, whichever tool installed it."""
+    file: str | None = expect.get("conda", {}).get(name)
+    version: str | None = expect.get("distributions", {}).get(name)
+    return conda_version(file) if file else version
+
+
+def _records() -> Iterator[dict[str, Any]]:
     for path in glob.glob(os.path.join(sys.prefix, "conda-meta", "*.json")):
         try:
             with open(path, encoding="utf-8") as file:
                 said = json.load(file)
-            files = said["paths_data"]["paths"]
+            said["paths_data"]["paths"], said["name"], said["version"]  # what is read of it
         except (OSError, ValueError, KeyError):
             continue
-        for each in files:
-            if _LIBRARY.search(each["_path"]):
+        yield said
+
+
+def _conda() -> Iterator[Owned]:
+    for said in _records():
+        for each in said["paths_data"]["paths"]:
+            # What a link leads to has a row of its own; that of the link tells the target's hash.
+            if _LIBRARY.search(each["_path"]) and each.get("path_type") != "softlink":
                 real = os.path.realpath(os.path.join(sys.prefix, each["_path"]))
                 digest = each.get("sha256_in_prefix") or each.get("sha256") or ""
                 size = -1 if each.get("prefix_placeholder") else each.get("size_in_bytes", -1)
