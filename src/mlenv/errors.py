@@ -177,6 +177,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "runner-failed": (Exit.BROKEN, "the probe could not be run, and nothing came back"),
     "scheduler-failed": (Exit.BROKEN, "SLURM does not take a job, or does not answer"),
     "worker-lost": (Exit.BROKEN, "a process that worked at a cell was killed, or met a mistake"),
+    "bisect-blind": (Exit.BROKEN, "a mix of two locks could be called neither good nor bad"),
     "report-unusable": (Exit.BROKEN, "what a probe sent back does not answer what was asked"),
     "interrupted": (Exit.INTERRUPTED, "the user, or the system, stopped mlenv"),
     # the image could not be built
