@@ -179,10 +179,19 @@ def parse_lock(text: str, *, origin: str) -> Lock:
             Reason(
                 code="lock-unreadable",
                 what=f"{origin} cannot be read",
-                cause=str(error).splitlines()[0],
+                cause=_first(error),
                 fix="run `mlenv lock` on its spec again, or take it from version control",
             )
         ) from None
+
+
+def _first(error: tomllib.TOMLDecodeError | ValidationError) -> str:
+    """Return what is wrong first, with the key it is about."""
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return str(error).splitlines()[0]
+    found = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(each) for each in found["loc"])
+    return f"`{where}`: {found['msg'].lower()}" if where else found["msg"].lower()
 
 
 def artefacts_sha256(packages: tuple[Package, ...]) -> str:
