@@ -81,6 +81,12 @@ def case_of(cell: str, results: Results) -> Case:
             "name a cell that was good once and fails now",
         )
     rows = _rows(results, good), _rows(results, bad)
+    if "conda" in {each.backend for each in rows}:
+        raise _idle(
+            f"{cell} is locked by conda",
+            "versions of a conda lock cannot be held one by one yet",
+            "read what moved on the page of `mlenv matrix report`",
+        )
     found = moves(rows[0].package, rows[1].package)
     text = results.spec(bad.cell_spec or "")
     if text is None:

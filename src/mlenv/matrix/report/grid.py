@@ -116,8 +116,11 @@ def search_words(told: Told) -> str:
 def _holds(told: Told) -> str:
     last = told.timeline.last
     names = {"toolkit": "CUDA", "python": "Python"}
-    found = (last.versions if last else {}).items()
-    return ", ".join(f"{names.get(name, name)} {version}" for name, version in found)
+    bare = {"cpu": "CPU", "none": "no CUDA"}
+    return ", ".join(
+        bare.get(version, f"{names.get(name, name)} {version}")
+        for name, version in (last.versions if last else {}).items()
+    )
 
 
 def moved_words(told: Told) -> str:
