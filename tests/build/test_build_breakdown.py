@@ -125,7 +125,9 @@ def test_one_target_that_breaks_does_not_stop_the_others(
     targets = '[targets.a]\npackages = ["rich"]\n[targets.b]\npackages = ["filelock"]\n'
     with index.behaving(Behaviour(broken={"index.example/simple/rich": 500})):
         one, two = built(f"{SMALL}{targets}", out, cache)
-    assert (one.verdict, two.verdict) == (None, "ok")
+    # what the facts say, and that no solver has spoken
+    assert (one.verdict, one.solved, one.exit_status) == ("ok", False, Exit.BROKEN)
+    assert (two.verdict, two.solved) == ("ok", True)
     assert [each.name for each in (out / "small").iterdir()] == ["b"]
 
 
