@@ -102,6 +102,7 @@ class Cluster:
         with (self.folder / f"{words[0]}.out").open("ab") as log:
             self.daemons[words[0]] = subprocess.Popen(
                 words,
+                cwd=self.folder,  # a step that dies on a full disk leaves a core where it is
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
