@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import time
@@ -156,23 +155,4 @@ def test_a_killed_daemon_of_the_node_costs_time_only(
     assert status in {0, 4}, said
     if status:
         matrix(folder, *WORDS)
-    agreed(folder, undisturbed)
-
-
-def test_a_full_spool_disk_is_told_and_the_second_call_completes(
-    cluster: Cluster, undisturbed: dict[str, Path], tmp_path: Path
-) -> None:
-    mount, spool = shutil.which("mount"), cluster.folder / "spool"
-    words = [str(mount), "-t", "tmpfs", "-o", "size=64k", "mlenv-test", str(spool)]
-    if mount is None or subprocess.run(words, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    folder = site(tmp_path, small=SMALL)
-    try:
-        subprocess.run(["/bin/dd", "if=/dev/zero", f"of={spool}/full"], check=False)
-        done = matrix(folder, *WORDS, status=4)
-        assert "worker-lost" in done.stdout
-    finally:
-        subprocess.run([str(shutil.which("umount")), "--lazy", str(spool)], check=True)
-        cluster.resume_node()
-    matrix(folder, *WORDS)
     agreed(folder, undisturbed)
