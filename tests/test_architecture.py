@@ -531,7 +531,7 @@ def tracked() -> list[Path]:
 
 
 def written(text: str, words: Sequence[str]) -> list[str]:
-    pattern = "|".join(rf"(?<![\w.*-]){re.escape(each)}" for each in words)
+    pattern = "|".join(rf"(?<![\w.-]){re.escape(each)}" for each in words)
     return re.findall(pattern, text, re.IGNORECASE)
 
 

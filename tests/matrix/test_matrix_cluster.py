@@ -73,7 +73,7 @@ def begun(folder: Path, index: Index) -> Iterator[subprocess.Popen[str]]:
             text=True,
         )
         end = time.monotonic() + 100
-        while not list(folder.glob("results/runs/*/work/*")):
+        while not list(folder.glob("results/runs/*/underway/*")):
             assert time.monotonic() < end
             assert running.poll() is None
             time.sleep(0.05)

@@ -95,7 +95,7 @@ def test_a_run_leaves_a_result_of_each_cell_and_nothing_else(tmp_path: Path) -> 
         assert rows.package
         assert text is not None
         assert f'name = "{each.spec}"' in text
-    assert not list((folder / "results").glob("runs/*/work/*"))
+    assert not list((folder / "results").glob("runs/*/underway/*"))
     assert "[12/12] ok" in done.stderr
 
 
@@ -140,7 +140,7 @@ def test_a_killed_run_goes_on_and_repeats_nothing(
         )
         end = time.monotonic() + 100
         while len(list(folder.glob("results/runs/*/cells/*.json"))) < finished or not list(
-            folder.glob("results/runs/*/work/*")
+            folder.glob("results/runs/*/underway/*")
         ):
             assert time.monotonic() < end
             assert process.poll() is None

@@ -127,7 +127,7 @@ def begin(cells: Sequence[Cell], asked: Asked, results: Results, now: datetime) 
 def _tidy(results: Results, *, known: str, now: datetime) -> None:
     """Remove what runs left that were stopped, and that will not go on."""
     for each in results.runs():
-        work = results.run_folder(each) / "work"
+        work = results.run_folder(each) / "underway"
         if each != known and work.is_dir() and now - _began(results.run(each)) >= _FRESH:
             sweeping.remove_tree(work)
 

@@ -50,7 +50,7 @@ class Bench:
     @property
     def folder(self) -> Path:
         """What lies here is the task's own, and gone when it is done."""
-        return self.results.run_folder(self.terms.run) / "work" / self.task.stack[:16]
+        return self.results.run_folder(self.terms.run) / "underway" / self.task.stack[:16]
 
     @property
     def cache(self) -> Path:
