@@ -113,7 +113,9 @@ def looped(folder: Path, projects: Sequence[Path], env: Mapping[str, str]) -> Me
 
 def projects(folder: Path, name: str) -> list[Path]:
     """Return what mlenv wrote for uv, without the answers."""
-    found = sorted(each.parent for each in (folder / name).glob("runs/*/underway/*/locks/*/uv.lock"))
+    found = sorted(
+        each.parent for each in (folder / name).glob("runs/*/underway/*/locks/*/uv.lock")
+    )
     for number, each in enumerate(found):
         place = folder / "alone" / str(number)
         place.mkdir(parents=True, exist_ok=True)
