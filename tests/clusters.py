@@ -14,10 +14,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,6 +117,22 @@ class Cluster:
         daemon = self.daemons.pop(name)
         daemon.kill()
         daemon.wait()
+
+    @contextmanager
+    def full_spool(self) -> Iterator[None]:
+        """Let the disk of the node's daemon be full; SLURM drains the node when it sees that."""
+        mount, unmount = shutil.which("mount"), shutil.which("umount")
+        spool = self.folder / "spool"
+        words = [str(mount), "-t", "tmpfs", "-o", "size=64k", "mlenv-test", str(spool)]
+        if mount is None or subprocess.run(words, capture_output=True, check=False).returncode:
+            pytest.skip("no file system can be mounted here")
+        try:
+            with suppress(OSError), (spool / "full").open("wb") as full:
+                full.write(bytes(2**20))
+            yield
+        finally:
+            subprocess.run([str(unmount), "--lazy", str(spool)], check=True)
+            self.resume_node()
 
     def stop(self) -> None:
         """End all of it."""

@@ -7,6 +7,7 @@ here reaches a registry of the world, and ``nowhere`` sees to it that the tests 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import fcntl
@@ -555,6 +556,7 @@ def _closed_port() -> int:
     if not _CLOSED:
         _CLOSED.append(socket.socket())
         _CLOSED[0].bind(("127.0.0.1", 0))
+        atexit.register(_CLOSED[0].close)
     return int(_CLOSED[0].getsockname()[1])
 
 

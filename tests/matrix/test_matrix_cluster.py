@@ -156,3 +156,18 @@ def test_a_killed_daemon_of_the_node_costs_time_only(
     if status:
         matrix(folder, *WORDS)
     agreed(folder, undisturbed)
+
+
+def test_a_full_spool_disk_is_told_and_the_second_call_completes(
+    cluster: Cluster, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = site(tmp_path, small=SMALL)
+    with cluster.full_spool():
+        done = matrix(folder, *WORDS, status=4)
+    assert "worker-lost" in done.stdout
+    causes = {str(each.why and each.why.cause) for each in results(folder)}
+    assert any("held: launch failed" in each for each in causes)  # the two that were begun
+    assert any("is drained (SlurmdSpoolDir is full)" in each for each in causes)
+    assert "tasks wait for the cluster: " in done.stderr
+    matrix(folder, *WORDS)
+    agreed(folder, undisturbed)

@@ -146,6 +146,25 @@ def test_a_job_that_cannot_start_is_no_verdict(cluster: Cluster, tmp_path: Path)
     assert int(caught.value.exit_status) == 4
 
 
+def test_a_node_whose_spool_disk_is_full_is_no_verdict(cluster: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(HostError) as caught, cluster.full_spool():
+        verify(subject(tmp_path), runner(tmp_path), Wish(scope="static"))
+    assert caught.value.reasons[0].code == "runner-failed"
+    assert "was cancelled" in caught.value.reasons[0].cause
+
+
+def test_a_drained_node_is_not_waited_for(cluster: Cluster, tmp_path: Path) -> None:
+    drain = ("scontrol", "update", f"nodename={cluster.node}", "state=drain", "reason=tests")
+    cluster.ask(*drain)
+    try:
+        with pytest.raises(HostError) as caught:
+            verify(subject(tmp_path), runner(tmp_path), Wish(scope="static"))
+    finally:
+        cluster.resume_node()
+    assert "no node of the partition gpu takes jobs" in caught.value.reasons[0].cause
+    assert "is drained (tests)" in caught.value.reasons[0].cause
+
+
 def test_what_the_cluster_has_not_is_said(cluster: Cluster, tmp_path: Path) -> None:
     assert cluster.node
     far = OnSlurm(slurm=find_slurm(), shared=tmp_path, python=PYTHON, options=("--partition=none",))

@@ -30,6 +30,14 @@ ENDED = frozenset(
 """States that a task does not leave. Source: squeue's manual, "Job State Codes"."""
 GONE = "GONE"
 """Neither accounting nor the controller knows the task."""
+NOT_STARTED = "NOT_STARTED"
+"""It waited for what does not come, and was given up."""
+_HELD = re.compile(r"launch.failed.requeued.held|JobHeldAdmin|job_requeued_in_held", re.IGNORECASE)
+"""Why a task waits that could not be started. Source: squeue's manual, "Job Reason Codes"."""
+_NODELESS = re.compile(r"Nodes_required_for_job_are_DOWN|NodeNotAvail|NodeDown", re.IGNORECASE)
+"""Why a task waits that has no node; the first was seen on a drained node of 22.05.8."""
+_LASTING = frozenset(("drained", "draining", "fail", "failing", "error", "inval"))
+"""States of a node that an administrator ends. Source: sinfo's manual, "Node State Codes"."""
 _SECONDS = 60.0
 
 
@@ -38,17 +46,37 @@ class Stand:
     """How a task of an array stands."""
 
     state: str
-    """SLURM's word, or ``GONE``."""
+    """SLURM's word, or ``GONE``, or ``NOT_STARTED``."""
     code: str = ""
     """``STATUS:SIGNAL``."""
     node: str = ""
     why: str = ""
     """SLURM's reason: why it waits, or why it failed."""
+    partition: str = ""
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits for an administrator, because it could not be started."""
+        return self.state == "PENDING" and _HELD.search(self.why) is not None
+
+    @property
+    def nodeless(self) -> bool:
+        """Whether it waits for nodes that do not take jobs now."""
+        return self.state == "PENDING" and _NODELESS.search(self.why) is not None
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will come of it."""
-        return self.state in ENDED or self.state == GONE
+        return self.state in ENDED | {GONE, NOT_STARTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A partition of which no node takes jobs."""
+
+    cause: str
+    lasting: bool
+    """Whether that lasts until an administrator ends it; a node that is down may come back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +117,23 @@ class Slurm:
         if open_:  # accounting lags behind, and may know nothing: the controller's word is newer
             found.update(self._controlled(job))
         return {each: found.get(each, Stand(state=GONE)) for each in range(count)}
+
+    def closed(self, partition: str) -> Closed | None:
+        """Return why no node of a partition takes jobs; None where one does, or nobody knows."""
+        words = ("--noheader", "--partition", partition, "--format", "%T|%N|%E")
+        done = self._asked("sinfo", *words)
+        nodes = [line.strip().split("|", 2) for line in done.stdout.splitlines() if "|" in line]
+        if done.status or not nodes:
+            return None
+        # a mark behind the word: `*` does not answer; `@`, `^` and the like come back by themselves
+        words_of = {state.rstrip("*") for state, _, _ in nodes}
+        if not words_of <= _LASTING | {"down"}:
+            return None
+        said = "; ".join(f"{names} is {state} ({why})" for state, names, why in nodes)
+        return Closed(
+            cause=f"no node of the partition {partition} takes jobs: {said}",
+            lasting=words_of <= _LASTING,
+        )
 
     def cancel(self, job: str) -> None:
         """Take a job away; that it is gone already is no error."""
@@ -135,6 +180,7 @@ def _of_scontrol(lines: Iterable[str]) -> Iterable[tuple[int, Stand]]:
             code=facts.get("ExitCode", ""),
             node=_node(facts.get("NodeList", "")),
             why=_why(facts.get("Reason", "")),
+            partition=facts.get("Partition", ""),
         )
         for index in _indices(facts.get("ArrayTaskId", "")):
             yield index, stand

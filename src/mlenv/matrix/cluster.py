@@ -7,9 +7,9 @@ submits what is left. A task that is lost with its node is started again by SLUR
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,7 +21,7 @@ from mlenv.matrix.bench import Bench
 from mlenv.matrix.local import put_lost
 from mlenv.matrix.task import Task, Terms
 from mlenv.model import Model
-from mlenv.runners.slurm import trouble
+from mlenv.runners.slurm import Patience, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,8 +35,6 @@ _JOB = "job"
 _TASKS = 1000
 """Tasks of an array at most: SLURM's own limit (MaxArraySize) is 1001 unless it is set."""
 _LOOK_SECONDS = (0.5, 10.0)
-_HELD = re.compile(r"launch.failed.requeued.held|JobHeldAdmin|job_requeued_in_held", re.IGNORECASE)
-"""Why a task waits that could not be started. Source: squeue's manual, "Job Reason Codes"."""
 _GONE_LOOKS = 5
 _SYNC_SECONDS = 5.0
 _TERM_SECONDS = 30
@@ -60,8 +58,10 @@ class Waited:
     job: str
     open: set[int]
     """Tasks of which no end is known yet."""
+    patience: Patience
     gone: int = 0
-    stands: dict[int, Stand] = field(default_factory=dict)
+    waiting: Counter[str] = field(default_factory=Counter)
+    """Why tasks wait, in SLURM's words, and how many."""
 
     def bench(self, index: int) -> Bench:
         """Return where a task is done."""
@@ -124,7 +124,10 @@ def _submitted(top: Path, array: Array, runner: Runner, site: Site) -> Waited:
     disk.write(script, _script(folder))
     job = site.slurm.submit(script, _options(folder, array, runner, site.jobs))
     disk.write(folder / _JOB, job)
-    return Waited(folder=folder, array=array, job=job, open=set(range(len(array.tasks))))
+    open_ = set(range(len(array.tasks)))
+    return Waited(
+        folder=folder, array=array, job=job, open=open_, patience=Patience(slurm=site.slurm)
+    )
 
 
 def _script(folder: Path) -> str:
@@ -162,7 +165,8 @@ def _still_there(top: Path, slurm: Slurm) -> list[Waited]:
         stands = slurm.stands(job, len(array.tasks))
         open_ = {index for index, each in stands.items() if not each.ended}
         if open_:
-            found.append(Waited(folder=folder, array=array, job=job, open=open_))
+            patience = Patience(slurm=slurm)
+            found.append(Waited(folder=folder, array=array, job=job, open=open_, patience=patience))
     return found
 
 
@@ -173,6 +177,7 @@ def _wait(waited: Sequence[Waited], slurm: Slurm, progress: Progress) -> None:
         for each in waited:
             if each.open:
                 _look(each, slurm, progress)
+        progress.waits(sum((each.waiting for each in waited), Counter()))
         progress.tick()
         moved = sum(len(each.open) for each in waited) < before
         pause = _LOOK_SECONDS[0] if moved else min(_LOOK_SECONDS[1], pause * 1.3)
@@ -183,16 +188,19 @@ def _wait(waited: Sequence[Waited], slurm: Slurm, progress: Progress) -> None:
 def _look(each: Waited, slurm: Slurm, progress: Progress) -> None:
     """See how the tasks of an array stand, and settle those that have ended."""
     stands = slurm.stands(each.job, len(each.array.tasks))
+    stands |= each.patience.given_up(each.job, {n: stands[n] for n in each.open})
+    each.waiting = Counter(
+        stands[n].why.replace("_", " ") or "not looked at yet"
+        for n in each.open
+        if stands[n].state == "PENDING"
+    )
     lost = any(stands[index].state == GONE for index in each.open)
     each.gone = each.gone + 1 if lost else 0
     for index in sorted(each.open):
         stand, bench = stands[index], each.bench(index)
         if stand.state == "RUNNING" and bench.task.stack not in progress.running:
             progress.begun(bench.task, "node")
-        held = stand.state == "PENDING" and _HELD.search(stand.why) is not None
-        if held:  # nobody but an administrator lets it go on
-            slurm.cancel(f"{each.job}_{index}")
-        elif not stand.ended or (stand.state == GONE and each.gone < _GONE_LOOKS):
+        if not stand.ended or (stand.state == GONE and each.gone < _GONE_LOOKS):
             continue
         each.open.discard(index)
         _settle(each, index, stand)
@@ -211,8 +219,6 @@ def _settle(each: Waited, index: int, stand: Stand) -> None:
     lines = disk.contents(log).decode(errors="replace").splitlines() if log.is_file() else []
     name = f"{each.job}_{index}"
     cause = trouble(name, stand) or f"job {name} left no result"
-    if stand.state == "PENDING":
-        cause = f"job {name} could not be started, and was held ({stand.why})"
     put_lost(bench, cause, "lock", lines)
 
 

@@ -26,6 +26,10 @@ class Screen(Protocol):
         """Show a cell that has its result."""
         ...
 
+    def waits(self, text: str) -> None:
+        """Show what is waited for; nothing where nothing is."""
+        ...
+
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
@@ -39,6 +43,8 @@ class Progress:
     """Stack -> cell, phase, since when."""
     told: set[str] = field(default_factory=set)
     """Cells whose result was told."""
+    waiting: frozenset[str] = frozenset()
+    """Why tasks wait that a cluster has not started."""
 
     @property
     def done(self) -> int:
@@ -64,6 +70,12 @@ class Progress:
                 self.count(found)
                 self.screen.line(found, self)
         self.tick()
+
+    def waits(self, reasons: Counter[str]) -> None:
+        """Note why how many tasks wait; told again only where the reasons are others."""
+        if frozenset(reasons) != self.waiting:
+            self.waiting = frozenset(reasons)
+            self.screen.waits(", ".join(f"{n} ({why})" for why, n in reasons.most_common()))
 
     def tick(self) -> None:
         """Draw anew."""

@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlenv.host import disk, tools
-from mlenv.host.slurm import GONE, Slurm, Stand
+from mlenv.host.slurm import GONE, NOT_STARTED, Slurm, Stand
 from mlenv.report.runner import PLAN_FILE, PROBE_FILE, REPORT_FILE, Ran, runner_failed, tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from mlenv.report.runner import Task
@@ -28,6 +28,9 @@ _GRACE_SECONDS = 120.0
 """How long a task may be over its time before it is cancelled: SLURM counts in minutes."""
 _GONE_LOOKS = 5
 """So often in a row nobody knows a task before it is given up: at first nobody may know it yet."""
+_LASTING_SECONDS, _DOWN_SECONDS = 15.0, 600.0
+"""How long a task waits for nodes that are drained, and for nodes that are down: these come back
+with their daemon."""
 _SYNC_SECONDS = 3.0
 """How long a file of a node may take to be seen here."""
 _TERM_SECONDS = 30
@@ -36,6 +39,40 @@ _TERM_SECONDS = 30
 
 def _silent(_: str) -> None:
     """Show nothing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Patience:
+    """Which tasks that wait will not be started, so that nobody waits for them for ever."""
+
+    slurm: Slurm
+    clock: Callable[[], float] = time.monotonic
+    _since: float | None = None
+    """When all nodes were first seen to take no jobs."""
+
+    def given_up(self, job: str, stands: Mapping[int, Stand]) -> dict[int, Stand]:
+        """Take the tasks of an array away that will not be started; return them with the cause."""
+        causes = {n: f"held: {_spaced(each.why)}" for n, each in stands.items() if each.held}
+        causes |= self._nodeless(stands)
+        for index in causes:
+            self.slurm.cancel(f"{job}_{index}")
+        return {n: replace(stands[n], state=NOT_STARTED, why=why) for n, why in causes.items()}
+
+    def _nodeless(self, stands: Mapping[int, Stand]) -> dict[int, str]:
+        waiting = {index: each for index, each in stands.items() if each.nodeless}
+        closed = None
+        if waiting and not any(each.state == "RUNNING" for each in stands.values()):
+            closed = self.slurm.closed(next(iter(waiting.values())).partition)
+        if closed is None:
+            self._since = None
+            return {}
+        self._since = self.clock() if self._since is None else self._since
+        limit = _LASTING_SECONDS if closed.lasting else _DOWN_SECONDS
+        return dict.fromkeys(waiting, closed.cause) if self.clock() - self._since >= limit else {}
+
+
+def _spaced(text: str) -> str:
+    return text.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,11 +173,14 @@ class OnSlurm:
 
     def _waited(self, job: str, tasks: Sequence[Task]) -> dict[int, Stand]:
         """Wait until every task has ended, or nobody knows it any more, or it is far over time."""
-        pause, gone = _LOOK_SECONDS[0], 0
+        pause, gone, patience = _LOOK_SECONDS[0], 0, Patience(slurm=self.slurm)
         running: float | None = None
+        stuck: dict[int, Stand] = {}
         limit = max(each.seconds for each in tasks) + 60 + _GRACE_SECONDS
         while True:
-            stands = self.slurm.stands(job, len(tasks))
+            stands = self.slurm.stands(job, len(tasks)) | stuck
+            stuck |= patience.given_up(job, stands)
+            stands |= stuck
             states = sorted({each.state for each in stands.values()})
             self.say(f"job {job}: {', '.join(states).lower()}")
             lost = any(each.state == GONE for each in stands.values())
@@ -189,7 +229,8 @@ def trouble(job: str, stand: Stand) -> str:
         "NODE_FAIL": "lost its node",
         "OUT_OF_MEMORY": "used more memory than it was given",
         "PREEMPTED": "had to make room for another job",
-        GONE: "is not known to SLURM any more",
+        NOT_STARTED: "was not started",
+        GONE: "is not known to SLURM any more: it was cancelled before it began, or is forgotten",
     }
     text = words.get(stand.state, f"ended as {stand.state.lower()}")
     if not text:

@@ -35,6 +35,11 @@ class LineScreen:
         """Tell of a cell."""
         words.say(f"[{progress.done}/{progress.total}] {cell_line(result)}")
 
+    def waits(self, text: str) -> None:
+        """Tell what is waited for."""
+        if text:
+            words.say(f"tasks wait for the cluster: {text}")
+
 
 class LiveScreen:
     """A table that is drawn anew, below the lines of what has ended."""
@@ -44,6 +49,7 @@ class LiveScreen:
         from rich.console import Console  # noqa: PLC0415 (only on a terminal)
         from rich.live import Live  # noqa: PLC0415
 
+        self._waits = ""
         self._live: Live = Live(console=Console(stderr=True), refresh_per_second=5)
 
     def __enter__(self) -> Self:
@@ -57,7 +63,11 @@ class LiveScreen:
 
     def draw(self, progress: Progress) -> None:
         """Draw how things stand."""
-        self._live.update(_table(progress))
+        self._live.update(_table(progress, self._waits))
+
+    def waits(self, text: str) -> None:
+        """Show what is waited for, below the table."""
+        self._waits = f"wait for the cluster: {text}" if text else ""
 
     def line(self, result: CellResult, progress: Progress) -> None:
         """Tell of a cell, above the table."""
@@ -69,12 +79,13 @@ class LiveScreen:
         )
 
 
-def _table(progress: Progress) -> Table:
+def _table(progress: Progress, caption: str) -> Table:
     from rich.table import Table  # noqa: PLC0415 (only on a terminal)
 
     counts = ", ".join(f"{n} {word}" for word, n in sorted(progress.counts.items())) or "none yet"
     title = f"{progress.done} of {progress.total} cells: {counts}"
     table = Table("cell", "phase", "seconds", title=title, title_justify="left", box=None)
+    table.caption, table.caption_justify = caption or None, "left"
     rows = list(running_lines(progress))
     for cell, phase, seconds in rows[:_ROWS]:
         table.add_row(words.fitted(cell, 60), phase, f"{seconds:.0f}")
