@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PYTHON = "{}.{}".format(*sys.version_info)
 DAY = TODAY[:10]
+EARLIER = f"{int(DAY[:4]) - 1}{DAY[4:]}"
 SPEC = f"""name = "small"
 python = "{PYTHON}"
 cuda = "cpu"
@@ -179,6 +180,18 @@ def test_parts_of_a_run_share_its_id(tmp_path: Path) -> None:
     (folder / "specs" / "small.toml").write_text(SPEC.replace('["rich"], ', ""), encoding="utf-8")
     done = matrix(folder, "--verify", "none", "--run", "night", status=2)
     assert "matrix-order" in done.stderr
+    done = matrix(folder, "--verify", "none", "--run", "night", "--date", EARLIER, status=2)
+    assert f"the run night locks at {DAY}" in done.stderr
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_stopped_run_goes_on_at_its_own_day_only(tmp_path: Path) -> None:
+    folder = site(tmp_path, small=SPEC.replace('["rich"], ["numpy"], ["requests"], ', ""))
+    matrix(folder, "--verify", "none", "--date", EARLIER, status=1)  # the index had nothing then
+    (began,) = (folder / "results" / "runs").iterdir()
+    (began / "told").unlink()  # as if it had been stopped
+    matrix(folder, "--verify", "none")
+    assert len(Results(folder=folder / "results").runs()) == 2
 
 
 @pytest.mark.usefixtures("cache")

@@ -83,6 +83,7 @@ def _former(asked: Asked, results: Results, now: datetime) -> Run | None:
         return None
     last = results.run(known[-1])
     alike = (last.level, last.on, last.specs) == (asked.level, asked.on, asked.specs)
+    alike = alike and asked.date in {None, last.night}
     return last if alike and now - _began(last) < _FRESH else None
 
 
@@ -91,23 +92,15 @@ def begin(cells: Sequence[Cell], asked: Asked, results: Results, now: datetime) 
 
     Raises:
         HostError: ``disk-failed``.
-        UsageError: ``matrix-order``: the run that is named is about other cells.
+        UsageError: ``matrix-order``: the run that is named has other cells, or another day.
     """
     matrix = digest([asked.level, sorted([each.id, each.file.sha256] for each in cells)])
     former = _former(asked, results, now)
+    if former is not None and asked.run is not None:
+        _check_same(former, asked, matrix, len(cells))
+        return former, True
     if former is not None and former.matrix_sha256 == matrix and not _over(former, results):
         return former, True
-    if asked.run is not None and former is not None:
-        if former.matrix_sha256 == matrix:
-            return former, True
-        raise UsageError(
-            order(
-                f"the run {asked.run} is about other cells",
-                f"it began at {former.began} with {len(former.cells)} cells; these are "
-                f"{len(cells)}, or ask for something else",
-                "give it another id with --run, or leave --run out",
-            )
-        )
     run = Run(
         run=asked.run or now.strftime("%Y%m%dT%H%M%SZ"),
         night=date_of(asked, results, now),
@@ -122,6 +115,27 @@ def begin(cells: Sequence[Cell], asked: Asked, results: Results, now: datetime) 
     results.put_run(run)
     _tidy(results, known=run.run, now=now)
     return run, False
+
+
+def _check_same(former: Run, asked: Asked, matrix: str, count: int) -> None:
+    """Raise where a run that is named is not what is asked for."""
+    if asked.date not in {None, former.night}:
+        raise UsageError(
+            order(
+                f"the run {former.run} locks at {former.night}",
+                f"`--date {asked.date}` is another day, and a run has one",
+                "leave --date out, or give another id with --run",
+            )
+        )
+    if former.matrix_sha256 != matrix:
+        raise UsageError(
+            order(
+                f"the run {former.run} is about other cells",
+                f"it began at {former.began} with {len(former.cells)} cells; these are "
+                f"{count}, or ask for something else",
+                "give it another id with --run, or leave --run out",
+            )
+        )
 
 
 def _tidy(results: Results, *, known: str, now: datetime) -> None:
