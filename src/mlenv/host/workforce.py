@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context, parent_process
+from multiprocessing.forkserver import ensure_running, set_forkserver_preload
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ class _State:
 
 
 _STATE = _State()
+
+
+def warm(imports: tuple[str, ...]) -> None:
+    """Start the server that workers are forked off, which imports while its parent goes on."""
+    set_forkserver_preload([*imports])
+    ensure_running()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,8 +144,8 @@ class Workforce(Generic[T, R]):
         return idle
 
     def _executor(self) -> ProcessPoolExecutor:
+        set_forkserver_preload([*self.imports])
         context = get_context("forkserver")
-        context.set_forkserver_preload([*self.imports])
         return ProcessPoolExecutor(
             1, mp_context=context, initializer=_begin, initargs=(self.prepare,)
         )

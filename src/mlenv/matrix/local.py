@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlenv.errors import HostError, Reason
-from mlenv.host import disk, process, tools
+from mlenv.host import disk, process, tools, workforce
 from mlenv.host.room import free_bytes
 from mlenv.host.workforce import Lost, Workforce, cores, fitting
 from mlenv.matrix import perform
@@ -108,6 +108,11 @@ class Floor:
 
 def _needed(step: Step) -> int:
     return int(step.bytes * UNPACKED)
+
+
+def warm() -> None:
+    """Begin to load what workers need, while the cells are still planned."""
+    workforce.warm(_IMPORTS)
 
 
 def prepare() -> None:

@@ -61,6 +61,8 @@ class Running:
         now = datetime.now(UTC)
         results = Results(folder=self.results)
         asked = self._asked()
+        if self.on == "local":
+            local.warm()
         night = date_of(asked, results, now)
         choice = Choice(specs=self.specs, filters=self.filters, subset=self.subset)
         every = choice.cells(today=f"{night}T00:00:00Z")
