@@ -81,6 +81,8 @@ class Floor:
             put_lost(job.bench, step.cause, job.phase)
         elif step.left:
             self.locked.append((job.bench, step))
+            self.progress.locked(job.bench)
+            return
         if job.phase == "verify":
             self.busy.pop(job.bench.task.stack)
         self.progress.ended(job.bench)

@@ -61,8 +61,13 @@ class Progress:
         self.running[task.stack] = (task.members[0].cell, phase, self.clock())
         self.tick()
 
+    def locked(self, bench: Bench) -> None:
+        """Note that a task waits for the rest; a result that it has is of an earlier call."""
+        self.running.pop(bench.task.stack, None)
+        self.tick()
+
     def ended(self, bench: Bench) -> None:
-        """Note that a phase of a task has ended, and tell of the cells that have results now."""
+        """Note that a task has ended, and tell of its cells, which have results now."""
         self.running.pop(bench.task.stack, None)
         for member in bench.task.members:
             found = bench.results.cell(bench.terms.run, member.cell)
