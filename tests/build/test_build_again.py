@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -181,6 +182,31 @@ def test_a_lost_lock_of_uv_is_solved_again_at_its_date(
     assert texts(out) == before
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(SMALL, id="releases"),
+        pytest.param(SMALL.replace('"filelock"', '"filelock>=3rc1"'), id="prereleases"),
+        pytest.param(SMALL + '[dev]\npackages = ["rich"]\n', id="tools of the desk"),
+    ],
+)
+def test_what_is_locked_stays_though_the_index_shows_more_of_that_day(
+    spec: str, own: Index, out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    built(spec, out, cache)
+    before = texts(out)
+    (out / "small" / "uv.lock").unlink()
+    own.roots[DEFAULT].add(wheel("filelock", "4.0"))  # that day, and not there when it was locked
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
+    (again,) = built(spec, out, cache)
+    assert (again.verdict, again.changed) == ("ok", False)
+    assert texts(out) == before
+    (moved,) = built(spec, out, cache, upgrade=True)
+    assert (moved.verdict, moved.changed) == ("ok", True)
+    assert "filelock-4.0-" in texts(out)["small/mlenv.lock"]
+
+
 def test_artefacts_that_changed_are_drift(
     own: Index, out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -188,7 +214,10 @@ def test_artefacts_that_changed_are_drift(
     built(SMALL, out, cache)
     before = texts(out)
     (out / "small" / "uv.lock").unlink()
-    own.roots[DEFAULT].add(wheel("filelock", "4.0"))  # that day, and not there when it was locked
+    held = re.search(r"filelock-([0-9.]+)-", before["small/mlenv.lock"])
+    assert held is not None
+    del own.roots[DEFAULT].projects["filelock"][f"filelock-{held[1]}-py3-none-any.whl"]
+    own.roots[DEFAULT].add(wheel("filelock", "4.0"))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "fresh"))
     (again,) = built(SMALL, out, cache)
     assert (again.verdict, again.exit_status) == (None, Exit.BROKEN)

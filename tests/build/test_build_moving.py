@@ -35,6 +35,10 @@ def test_one_package_moves_and_the_move_lasts_until_all_are_moved(tmp_path: Path
     assert moved.lock.moved == {"numpy": LATER}
     project = (out / "a" / "pyproject.toml").read_text(encoding="utf-8")
     assert "exclude-newer-package" in project
+    # a lost lock of uv is solved again to the same, its moved package too
+    (out / "a" / "uv.lock").unlink()
+    (same,) = built(SPEC, out, cache, today=LATER)
+    assert (same.changed, versions(same.lock)) == (False, after)
     # another line of the spec: what was moved stays so
     (again,) = built(SPEC.replace('"numpy"', '"numpy", "tqdm"'), out, cache, today=LATER)
     assert versions(again.lock) == after | {"tqdm": versions(again.lock)["tqdm"]}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mlenv.backends.uv_lock import Solved
-    from mlenv.plan.model import Constraint, IndexUse, Plan, Wanted
+    from mlenv.plan.model import Constraint, IndexUse, Plan, Preferred, Wanted
 
 PROJECT = "pyproject.toml"
 ANSWER = "uv.lock"
@@ -44,6 +44,9 @@ PASSED_ON = re.compile(
 """Variables of this machine that uv may see: where packages come from, never what is chosen."""
 
 
+_SOME_INDEX = "https://index.invalid/simple"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked of uv: a plan, and what former answers taught."""
@@ -61,6 +64,8 @@ class Question:
     """Packages that somebody else installs: neither they nor what only they need is solved."""
     anywhere: bool = False
     """Whether releases without any file for the target are taken, to learn what they lack."""
+    preferred: tuple[Preferred, ...] = ()
+    """What is taken where nothing speaks against it."""
     searching: bool = False
     """Whether source packages may be built to read their metadata: what is written never says so.
 
@@ -75,7 +80,7 @@ def project(question: Question, *, version: str) -> File:
     head = {
         "name": f"mlenv-{plan.stack.spec.name}",
         "version": "0",
-        "requires-python": f">=3.{min(plan.stack.python.minor, OLDEST_HOST)}",
+        "requires-python": _requires(question),
         "dependencies": [each.text for each in question.requirements if not each.dev],
     }
     document: dict[str, object] = {"project": head}
@@ -88,6 +93,39 @@ def project(question: Question, *, version: str) -> File:
     document["tool"] = {"uv": _settings(question, version)}
     note = f"# written by mlenv for {plan.stack.spec.name}; edit the spec, not this file\n\n"
     return File(PROJECT, note + tomli_w.dumps(document, indent=4))
+
+
+def seed(question: Question) -> str:
+    """Return a ``uv.lock`` that holds what is preferred, and no file; empty where nothing is.
+
+    uv takes the versions of a lock that lies there where they still satisfy, and writes all else
+    anew; it looks away from one whose options are others. Source: uv 0.13.9, tried 2026-11-28.
+    """
+    if not question.preferred:
+        return ""
+    settings = _settings(question, "")
+    urls = {each.alias: each.url for each in question.plan.indexes}
+    options = {
+        "prerelease-mode": settings["prerelease"],
+        "exclude-newer": settings["exclude-newer"],
+    }
+    if "exclude-newer-package" in settings:
+        options["exclude-newer-package"] = settings["exclude-newer-package"]
+    rows = [
+        {
+            "name": each.name,
+            "version": each.version,
+            # which default index it was is not looked at; that of a named one is
+            "source": {"registry": urls.get(each.index, _SOME_INDEX)},
+        }
+        for each in question.preferred
+    ]
+    head = {"version": 1, "revision": 1, "requires-python": _requires(question), "options": options}
+    return tomli_w.dumps({**head, "package": rows})
+
+
+def _requires(question: Question) -> str:
+    return f">=3.{min(question.plan.stack.python.minor, OLDEST_HOST)}"
 
 
 def _settings(question: Question, version: str) -> dict[str, object]:

@@ -14,8 +14,11 @@ from packaging.utils import canonicalize_name
 from mlenv.changes import HEAVY
 from mlenv.errors import Reason, UsageError
 from mlenv.plan.decide import Wish
+from mlenv.plan.model import Preferred
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlenv.build.verdict import Order
     from mlenv.catalog.load import Catalog
     from mlenv.lock import Lock
@@ -43,6 +46,27 @@ def wish(  # noqa: PLR0913, PLR0917 (what a target is solved with)
         moved=tuple(sorted(moved.items())),
         releases_until=max([date, *frameworks]) if frameworks else None,
         pins=order.pins,
+        preferred=_preferred(spec, former, order, date, moved),
+    )
+
+
+def _preferred(
+    spec: SpecFile, former: Lock | None, order: Order, date: str, moved: Mapping[str, str]
+) -> tuple[Preferred, ...]:
+    """Return the packages of a lock that answered the same question.
+
+    An index may show tomorrow what was uploaded before the date of a lock: a mirror lags, a release
+    is no longer yanked. What is locked stays, while the index still serves it.
+    """
+    if former is None or order.upgrade or order.only is not None:
+        return ()
+    same = (former.spec_sha256, former.exclude_newer, former.moved or {})
+    if same != (spec.sha256, date, moved):
+        return ()
+    return tuple(
+        Preferred(name=each.name, version=each.version, index=each.index)
+        for each in former.package
+        if each.subdir is None
     )
 
 

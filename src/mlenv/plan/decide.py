@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlenv.catalog.rows import FrameworkRow
     from mlenv.cuda import Cuda
     from mlenv.plan.ground import Ground
-    from mlenv.plan.model import Constraint
+    from mlenv.plan.model import Constraint, Preferred
     from mlenv.spec.stack import Asked, Stack
 
 
@@ -55,6 +55,8 @@ class Wish:
     """The toolkit that a solve found, where no line of the spec names one."""
     pins: tuple[Constraint, ...] = ()
     """Versions that are held, whatever else the index has."""
+    preferred: tuple[Preferred, ...] = ()
+    """What is taken where nothing speaks against it: the answer to the same question before."""
 
 
 def plan(stack: Stack, catalog: Catalog, wish: Wish) -> Plan:

@@ -51,6 +51,16 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preferred:
+    """A package of a former answer."""
+
+    name: str
+    version: str
+    index: str
+    """The alias of the index that served it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexUse:
     """An index beside the default one: it serves what names it, and only that."""
 

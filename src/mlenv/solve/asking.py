@@ -55,6 +55,8 @@ def ask(
     words = uv.command(tools.uv(), tools.python(), offline=desk.offline or bool(offline))
     with tools.scratch() as folder:
         disk.write(folder / uv.PROJECT, uv.project(question, version=tools.uv_version()).text)
+        if seed := uv.seed(question):
+            disk.write(folder / uv.ANSWER, seed)
         done = process.run(words, cwd=folder, seconds=SOLVE_SECONDS, inherit=passes)
         answer = uv_answer.answer(done.status, done.stderr, bare=_bare(question))
         if answer.kind == "broke":

@@ -122,6 +122,7 @@ class _Loop:
             build=tuple(sorted(requires)),
             searching=self.searching,
             prereleases=self.strict is not None,
+            preferred=self.wish.preferred,
         )
 
     def round(self) -> Solution | None:
@@ -213,7 +214,7 @@ class _Loop:
             chosen = select((w.filename for w in each.wheels), target)
             if chosen is not None and each.name not in self.sources:
                 wheels[each.name] = each, next(w for w in each.wheels if w.filename == chosen)
-            elif each.sdist and (each.name in self.sources or self.may_build(each)):
+            elif each.sdist and (each.name in self.sources or (self.searching and not each.wheels)):
                 unbuilt.append((each, each.sdist))
             else:
                 self.look_for_older(missing(planned, each, target), each, target)
@@ -255,10 +256,6 @@ class _Loop:
             self.next_toolkit(question)
         else:
             raise self.first
-
-    def may_build(self, package: Solved) -> bool:
-        """Tell whether a package that is published as source only is to be looked at."""
-        return self.searching and not package.wheels
 
     def look_for_older(self, reason: Reason, package: Solved, target: Target) -> None:
         """Bound a package to what has a file for the target, or raise why there is none."""
