@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 from test_matrix_run import SPEC, matrix, site
 
+import condachannel
 from archives import wheel
 from drive import TODAY
 from facts import DEFAULT, roots
 from loopback import Behaviour, Index, environment
+from mlenv.matrix.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 SMALL = SPEC.replace('["numpy"], ["requests"], ["mpmath"], ["namex"]', '["numpy"]')
+CONDA = """name = "small"
+python = "3.12"
+backend = "conda"
+cuda = "cpu"
+packages = ["numpy"]
+[lock]
+channels = ["{url}"]
+"""
 WORDS = ("--verify", "none", "--check-artifacts", "--run", "night")
 
 
@@ -68,3 +81,29 @@ def test_an_index_that_does_not_answer_says_nothing(own: Index, tmp_path: Path) 
     with own.behaving(Behaviour(broken={"index.example/": 500})):
         matrix(folder, *WORDS, status=4)
     assert set(fates(folder).values()) == {"unknown"}
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("reached", ["over http", "in a folder"])
+def test_files_of_a_conda_channel_are_asked_for_too(reached: str, tmp_path: Path) -> None:
+    held = condachannel.stubs(tmp_path / "channel")
+    with condachannel.served(held) if reached == "over http" else nullcontext(held) as channel:
+        folder = site(tmp_path / "site", small=CONDA.format(url=channel.url))
+        day = ("--date", "2025-09-01")  # after what the channel has was uploaded
+        done = matrix(folder, *WORDS, *day)
+        assert fates(folder) == {}, done.stderr
+        assert "0 are not as they were" in done.stderr
+        (lock,) = Results(folder=folder / "results").locks()
+        paths = {
+            each.name: channel.root / str(each.url).removeprefix(f"{channel.url}/")
+            for each in lock.package
+            if each.url
+        }
+        paths["tzdata"].unlink()
+        paths["python_abi"].write_bytes(paths["python_abi"].read_bytes() + bytes(1))
+        (hashed,) = (each.sha256 for each in lock.package if each.name == "numpy")
+        page = channel.root / "linux-64" / "repodata.json"
+        page.write_text(page.read_text(encoding="utf-8").replace(hashed, "0" * 64), "utf-8")
+        os.utime(page, (time.time() + 60,) * 2)  # a server tells whole seconds
+        done = matrix(folder, *WORDS, *day, status=1)
+    assert fates(folder) == {"tzdata": "vanished", "python_abi": "changed", "numpy": "changed"}

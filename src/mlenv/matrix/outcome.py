@@ -124,8 +124,11 @@ def versions_of(lock: Lock) -> dict[str, str]:
     return found
 
 
-def rows_of(lock: Lock, indexes: Mapping[str, str]) -> Rows:
-    """Return the packages of a lock, with the alias and URL of each index beside the default."""
+def rows_of(lock: Lock, indexes: Mapping[str, str], places: Mapping[str, str]) -> Rows:
+    """Return the packages of a lock, with the alias and URL of each index beside the default.
+
+    ``places`` says where the files of conda packages lie: SHA-256 -> URL.
+    """
     return Rows(
         artefacts_sha256=lock.artefacts_sha256,
         backend=lock.backend,
@@ -139,6 +142,7 @@ def rows_of(lock: Lock, indexes: Mapping[str, str]) -> Rows:
                 index=each.index,
                 filename=each.filename,
                 sha256=each.sha256,
+                url=places.get(each.sha256),
             )
             for each in lock.package
         ),

@@ -15,7 +15,7 @@ from mlenv.errors import MlenvError
 from mlenv.host import disk, sweeping
 from mlenv.matrix.bench import LOCKED, Bench, Locked
 from mlenv.matrix.notes import Notes, now
-from mlenv.matrix.outcome import Found, result_of, rows_of
+from mlenv.matrix.outcome import Found, result_of, rows_of, without_login
 
 if TYPE_CHECKING:
     from mlenv.build.verdict import Outcome
@@ -156,11 +156,13 @@ def _was_good(bench: Bench, member: Member) -> bool:
 
 
 def _write(bench: Bench, locked: Locked, found: Found, notes: Notes) -> None:
-    from mlenv.imaging.locked import lock_in  # noqa: PLC0415 (loaded when used)
+    from mlenv.imaging.locked import artefacts, lock_in  # noqa: PLC0415 (loaded when used)
 
-    kept = lock_in(Path(locked.folder))
-    project = disk.read(Path(locked.folder), [uv.PROJECT]).get(uv.PROJECT, "")
-    rows = rows_of(kept, uv.indexes(project))
+    folder = Path(locked.folder)
+    kept = lock_in(folder)
+    project = disk.read(folder, [uv.PROJECT]).get(uv.PROJECT, "")
+    places = {sha: without_login(each.url) for sha, each in artefacts(folder, kept).items()}
+    rows = rows_of(kept, uv.indexes(project), places)
     for each in bench.open_members():
         shared = None if each.cell == locked.leader else locked.leader
         result = result_of(bench.terms, bench.task, each, found, notes, lock=kept, shared=shared)

@@ -105,6 +105,8 @@ class Row(Model):
     """The alias of the index that serves it."""
     filename: str
     sha256: Sha256
+    url: str | None = None
+    """Where the file of a conda package lies; None for one of a package index."""
 
 
 class Rows(Model):

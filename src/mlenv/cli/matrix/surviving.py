@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mlenv.cli import opening, words
@@ -23,13 +24,19 @@ def surviving(results: Results, run: str, *, offline: bool) -> Survival:
         HostError: ``network-off``, ``network-failed``: uv names no index; ``disk-failed``.
     """
     from mlenv.host import disk  # noqa: PLC0415 (loaded when used)
-    from mlenv.matrix.survival import survival  # noqa: PLC0415
+    from mlenv.host.conda import open_channels  # noqa: PLC0415
+    from mlenv.matrix.survival import Sources, survival  # noqa: PLC0415
     from mlenv.solve.index import default_index  # noqa: PLC0415
 
     locks = tuple(results.locks())
     indexes = {alias: url for each in locks for alias, url in each.indexes.items()}
     with opening.desk(offline=offline, verbose=False, indexes=indexes) as desk:
-        found = survival(locks, desk.web, default_index(), desk.say)
+        sources = Sources(
+            web=desk.web,
+            default=default_index(),
+            channels=cache(lambda: open_channels(disk.cache_folder(), offline=offline)),
+        )
+        found = survival(locks, sources, desk.say)
     text = json.dumps({"schema": "mlenv.artifacts/1", **asdict(found)}, indent=1)
     disk.write(results.run_folder(run) / "artifacts.json", text + "\n")
     return found
@@ -45,8 +52,6 @@ def show(found: Survival) -> Exit:
     words.say(
         f"{found.files} files of locks were asked for, {len(found.fates)} are not as they were"
     )
-    if found.skipped:
-        words.say(f"{found.skipped} files of conda channels were not asked for")
     if any(each.what != "unknown" for each in found.fates):
         return Exit.FAILED
     return Exit.BROKEN if found.fates else Exit.DONE
