@@ -11,9 +11,9 @@ import pytest
 
 import clusters
 from mlenv.errors import HostError
-from mlenv.host.slurm import find_slurm
+from mlenv.host.slurm import NOT_STARTED, find_slurm
 from mlenv.report.runner import Task
-from mlenv.runners.slurm import OnSlurm
+from mlenv.runners.slurm import OnSlurm, Patience, trouble
 from mlenv.verify.job import Wish, verify
 from mlenv.verify.pack import probe_file
 from sites import PYTHON, site, subject
@@ -163,6 +163,30 @@ def test_a_drained_node_is_not_waited_for(cluster: Cluster, tmp_path: Path) -> N
         cluster.resume_node()
     assert "no node of the partition gpu takes jobs" in caught.value.reasons[0].cause
     assert "is drained (tests)" in caught.value.reasons[0].cause
+
+
+def test_a_node_that_is_down_may_come_back(cluster: Cluster, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text("#!/bin/bash\nexit 0\n", encoding="utf-8")
+    cluster.ask("scontrol", "update", f"nodename={cluster.node}", "state=down", "reason=tests")
+    slurm, now = find_slurm(), 0.0
+    patience = Patience(slurm=slurm, clock=lambda: now)
+    try:
+        job = slurm.submit(script, ["--array", "0-1", "--output", "/dev/null"])
+        until = time.monotonic() + 60
+        while not all(each.nodeless for each in slurm.stands(job, 2).values()):
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        assert patience.given_up(job, slurm.stands(job, 2)) == {}
+        now = 599.0
+        assert patience.given_up(job, slurm.stands(job, 2)) == {}
+        now = 600.0
+        given = patience.given_up(job, slurm.stands(job, 2))
+        assert {each.state for each in given.values()} == {NOT_STARTED}
+        assert "is down (tests)" in trouble(f"{job}_0", given[0])
+        assert cluster.ask("squeue", "--noheader") == ""
+    finally:
+        cluster.resume_node()
 
 
 def test_what_the_cluster_has_not_is_said(cluster: Cluster, tmp_path: Path) -> None:

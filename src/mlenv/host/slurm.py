@@ -122,17 +122,18 @@ class Slurm:
         """Return why no node of a partition takes jobs; None where one does, or nobody knows."""
         words = ("--noheader", "--partition", partition, "--format", "%T|%N|%E")
         done = self._asked("sinfo", *words)
-        nodes = [line.strip().split("|", 2) for line in done.stdout.splitlines() if "|" in line]
-        if done.status or not nodes:
+        rows = [line.strip().split("|", 2) for line in done.stdout.splitlines() if "|" in line]
+        if done.status or not rows:
             return None
         # a mark behind the word: `*` does not answer; `@`, `^` and the like come back by themselves
-        words_of = {state.rstrip("*") for state, _, _ in nodes}
-        if not words_of <= _LASTING | {"down"}:
+        nodes = [(state.rstrip("*"), names, why) for state, names, why in rows]
+        states = {state for state, _, _ in nodes}
+        if not states <= _LASTING | {"down"}:
             return None
         said = "; ".join(f"{names} is {state} ({why})" for state, names, why in nodes)
         return Closed(
             cause=f"no node of the partition {partition} takes jobs: {said}",
-            lasting=words_of <= _LASTING,
+            lasting=states <= _LASTING,
         )
 
     def cancel(self, job: str) -> None:

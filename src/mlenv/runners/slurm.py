@@ -61,8 +61,9 @@ class Patience:
     def _nodeless(self, stands: Mapping[int, Stand]) -> dict[int, str]:
         waiting = {index: each for index, each in stands.items() if each.nodeless}
         closed = None
-        if waiting and not any(each.state == "RUNNING" for each in stands.values()):
-            closed = self.slurm.closed(next(iter(waiting.values())).partition)
+        partition = next((each.partition for each in waiting.values()), "")
+        if partition and not any(each.state == "RUNNING" for each in stands.values()):
+            closed = self.slurm.closed(partition)
         if closed is None:
             self._since = None
             return {}
