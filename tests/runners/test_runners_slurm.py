@@ -168,6 +168,7 @@ def test_a_drained_node_is_not_waited_for(cluster: Cluster, tmp_path: Path) -> N
 def test_a_node_that_is_down_may_come_back(cluster: Cluster, tmp_path: Path) -> None:
     script = tmp_path / "job.sh"
     script.write_text("#!/bin/bash\nexit 0\n", encoding="utf-8")
+    cluster.kill("slurmd")  # one that lives comes back at once
     cluster.ask("scontrol", "update", f"nodename={cluster.node}", "state=down", "reason=tests")
     slurm, now = find_slurm(), 0.0
     patience = Patience(slurm=slurm, clock=lambda: now)
@@ -186,7 +187,7 @@ def test_a_node_that_is_down_may_come_back(cluster: Cluster, tmp_path: Path) -> 
         assert "is down (tests)" in trouble(f"{job}_0", given[0])
         assert cluster.ask("squeue", "--noheader") == ""
     finally:
-        cluster.resume_node()
+        cluster.start_node()
 
 
 def test_what_the_cluster_has_not_is_said(cluster: Cluster, tmp_path: Path) -> None:
