@@ -201,6 +201,10 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "prerelease-taken": (Exit.DONE, "a package of the set pins a prerelease of another"),
     "apt-floats": (Exit.DONE, "distribution packages are named without their versions"),
     "base-not-pinned": (Exit.DONE, "the base image is named by tag, not by digest"),
+    "other-machine": (
+        Exit.UNPROVEN,
+        "a cell is for another architecture than this machine",
+    ),
     "fact-unknown": (Exit.UNPROVEN, "no source says whether this can run"),
     "small-collision": (Exit.DONE, "two packages write one path that no kernel depends on"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -246,6 +247,20 @@ def test_real_packages_are_installed_verified_and_pruned(tmp_path: Path) -> None
     }
     assert all(set(each.seconds) == {"lock", "build", "verify"} for each in found)
     assert not list(cache.glob("matrix/*"))
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_cell_of_another_architecture_is_locked_and_not_tried_again(tmp_path: Path) -> None:
+    other = "arm64" if platform.machine() == "x86_64" else "amd64"
+    text = f'name = "a"\npython = "{PYTHON}"\ncuda = "cpu"\npackages = ["mpmath"]\n'
+    folder = site(tmp_path, a=text + f'[targets.far]\nplatform = "linux/{other}"\n')
+    done = matrix(folder, "--verify", "static", "--run", "a", status=6)
+    (found,) = results(folder)
+    assert (found.verdict, found.phase, found.broken) == ("unknown", "build", False)
+    assert "other-machine: a:far is locked, and cannot be run here" in done.stdout
+    before = stamps(folder)
+    matrix(folder, "--verify", "static", "--run", "a", status=6)
+    assert stamps(folder) == before
 
 
 def result(verdict: Verdict, *, code: str | None = None, may: bool = False) -> CellResult:

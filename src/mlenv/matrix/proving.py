@@ -6,12 +6,11 @@ import platform
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mlenv.errors import MlenvError
+from mlenv.errors import HostError, MlenvError, Reason
 from mlenv.host import disk
 from mlenv.machine import ARCHITECTURES
 from mlenv.matrix.outcome import Found
 from mlenv.matrix.result import Why
-from mlenv.report.runner import runner_failed
 from mlenv.runners.local import Local
 from mlenv.runners.venv import synced
 from mlenv.verify.job import Wish, verify
@@ -30,7 +29,7 @@ def proven(bench: Bench, folder: Path, notes: Notes) -> Found:
     """Build and verify a locked folder.
 
     Raises:
-        HostError: nothing is known.
+        HostError: nothing is known, or not here (``other-machine``).
         ImageError: the image could not be built.
     """
     found = subject(folder)
@@ -77,10 +76,13 @@ def _with_doubt(shown: Found, found: Subject) -> Found:
 def _check_platform(found: Subject) -> None:
     wanted = found.lock.target.platform
     if ARCHITECTURES[wanted] != platform.machine():
-        raise runner_failed(
-            f"{found.lock.title} cannot be run here",
-            f"it is for {wanted}, and this machine is {platform.machine()}",
-            "run it on such a machine, or lock only (`--verify none`)",
+        raise HostError(
+            Reason(
+                code="other-machine",
+                what=f"{found.lock.title} is locked, and cannot be run here",
+                cause=f"it is for {wanted}, and this machine is {platform.machine()}",
+                fix="run it on such a machine, or lock only (`--verify none`)",
+            )
         )
 
 
