@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,6 +59,10 @@ def pytest_configure() -> None:
     # What docker.io serves changes from day to day, and no test is to hang on that.
     own = Path(cache) / "registries.conf"
     os.environ["CONTAINERS_REGISTRIES_CONF"] = str(containers.nowhere(own))
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["MLENV_CACHE_DIR"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
