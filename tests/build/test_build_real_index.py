@@ -65,7 +65,8 @@ def versions(lock: Lock) -> dict[str, str]:
 
 def plain_uv(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run uv as somebody without mlenv does."""
-    dropped = {"VIRTUAL_ENV", "PYTHONPATH"}
+    # a shim of pyenv that started these tests tells all it starts to use its own version
+    dropped = {"VIRTUAL_ENV", "PYTHONPATH", "PYENV_VERSION"}
     env = {name: text for name, text in os.environ.items() if name not in dropped}
     env["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), env["PATH"]))
     return subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -150,7 +151,8 @@ def test_a_node_whose_spool_disk_is_full_is_no_verdict(cluster: Cluster, tmp_pat
     with pytest.raises(HostError) as caught, cluster.full_spool():
         verify(subject(tmp_path), runner(tmp_path), Wish(scope="static"))
     assert caught.value.reasons[0].code == "runner-failed"
-    assert "was cancelled" in caught.value.reasons[0].cause
+    # SLURM cancels what it has begun with, and leaves the rest waiting for a node
+    assert re.search(r"was cancelled|SlurmdSpoolDir is full", caught.value.reasons[0].cause)
 
 
 def test_a_drained_node_is_not_waited_for(cluster: Cluster, tmp_path: Path) -> None:
