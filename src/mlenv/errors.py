@@ -203,7 +203,7 @@ CODES: Mapping[str, tuple[Exit, str]] = {
     "base-not-pinned": (Exit.DONE, "the base image is named by tag, not by digest"),
     "other-machine": (
         Exit.UNPROVEN,
-        "a cell is for another architecture than this machine",
+        "a stack is locked for another architecture than this machine's",
     ),
     "fact-unknown": (Exit.UNPROVEN, "no source says whether this can run"),
     "small-collision": (Exit.DONE, "two packages write one path that no kernel depends on"),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from mlenv.errors import HostError, MlenvError, Reason
+from mlenv.errors import MlenvError
 from mlenv.host import disk
-from mlenv.machine import ARCHITECTURES
 from mlenv.matrix.outcome import Found
 from mlenv.matrix.result import Why
 from mlenv.runners.local import Local
-from mlenv.runners.venv import synced
+from mlenv.runners.venv import check_machine, synced
 from mlenv.verify.job import Wish, verify
 from mlenv.verify.subject import subject
 
@@ -33,7 +31,7 @@ def proven(bench: Bench, folder: Path, notes: Notes) -> Found:
         ImageError: the image could not be built.
     """
     found = subject(folder)
-    _check_platform(found)
+    check_machine(found.lock)
     with notes.during("build"):
         runner = (
             _imaged(bench, folder, notes) if bench.terms.image else _installed(bench, found, notes)
@@ -71,19 +69,6 @@ def _with_doubt(shown: Found, found: Subject) -> Found:
         fix="run it where there is one, with `--verify gpu`",
     )
     return Found(verdict="unknown", phase="verify", why=why, where=shown.where)
-
-
-def _check_platform(found: Subject) -> None:
-    wanted = found.lock.target.platform
-    if ARCHITECTURES[wanted] != platform.machine():
-        raise HostError(
-            Reason(
-                code="other-machine",
-                what=f"{found.lock.title} is locked, and cannot be run here",
-                cause=f"it is for {wanted}, and this machine is {platform.machine()}",
-                fix="run it on such a machine, or lock only (`--verify none`)",
-            )
-        )
 
 
 def _installed(bench: Bench, found: Subject, notes: Notes) -> Runner:

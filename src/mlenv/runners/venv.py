@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mlenv.backends import uv as backend
+from mlenv.errors import HostError, Reason
 from mlenv.files import digest
 from mlenv.host import disk, process, tools
 from mlenv.layers import DEFAULT_INDEX, DEV, SOURCE, slices
@@ -45,15 +46,15 @@ def synced(
         say: shows one line of progress.
 
     Raises:
-        HostError: ``runner-failed``: uv could not install it; ``tool-missing``, ``tool-timeout``,
-            ``disk-failed``.
+        HostError: ``runner-failed``: uv could not install it; ``other-machine``, ``tool-missing``,
+            ``tool-timeout``, ``disk-failed``.
     """
     key = digest([lock.artefacts_sha256, lock.target.python, lock.target.platform, variant])
     venv = cache / "verify" / key[:24]
     python = venv / "bin" / "python"
     if (venv / _DONE).is_file() and python.exists():
         return str(python)
-    _check_machine(lock)
+    check_machine(lock)
     say(f"installing {lock.title}: {len(lock.package)} packages")
     with tools.scratch() as scratch:
         made = disk.read(folder, [backend.PROJECT, backend.ANSWER])
@@ -70,14 +71,21 @@ def synced(
     return str(python)
 
 
-def _check_machine(lock: Lock) -> None:
-    """Refuse what uv would only find out by the hash of a wheel of another architecture."""
+def check_machine(lock: Lock) -> None:
+    """Refuse what uv would only find out by the hash of a wheel of another architecture.
+
+    Raises:
+        HostError: ``other-machine``.
+    """
     wanted, here = ARCHITECTURES[lock.target.platform], platform.machine()
     if wanted != here:
-        raise runner_failed(
-            f"{lock.title} cannot be installed on this machine",
-            f"it is locked for {lock.target.platform} ({wanted}), and this is {here}",
-            f"verify it on a machine of {wanted}: there, or with --runner slurm --python VENV",
+        raise HostError(
+            Reason(
+                code="other-machine",
+                what=f"{lock.title} cannot be installed on this machine",
+                cause=f"it is locked for {lock.target.platform} ({wanted}), and this is {here}",
+                fix=f"verify it on such a machine ({wanted}), or with --runner slurm --python VENV",
+            )
         )
 
 
