@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from test_matrix_run import command, results, site
+from test_matrix_run import real, results, site
 
 import containers
 import engines
@@ -47,18 +45,8 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[engines.
 
 def test_images_are_made_verified_and_pruned(daemon: engines.Daemon, tmp_path: Path) -> None:
     folder = site(tmp_path / "site", small=SPEC)
-    words = command(folder, "--image", "--verify", "static")
-    at = words.index("--date")
-    del words[at : at + 2]  # the real index, as it is today
     cache = tmp_path / "cache"
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env={**os.environ, "MLENV_CACHE_DIR": str(cache)},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    done = real(folder, cache, "--image", "--verify", "static")
     assert done.returncode == 1, done.stdout + done.stderr
     found = {each.axes["packages"]: each for each in results(folder)}
     broken = found.pop("no-such-package-of-mine")

@@ -55,6 +55,11 @@ class Stand:
     partition: str = ""
 
     @property
+    def reason(self) -> str:
+        """``why`` as words."""
+        return self.why.replace("_", " ")
+
+    @property
     def held(self) -> bool:
         """Whether it waits for an administrator, because it could not be started."""
         return self.state == "PENDING" and _HELD.search(self.why) is not None

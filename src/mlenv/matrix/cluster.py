@@ -190,9 +190,7 @@ def _look(each: Waited, slurm: Slurm, progress: Progress) -> None:
     stands = slurm.stands(each.job, len(each.array.tasks))
     stands |= each.patience.given_up(each.job, {n: stands[n] for n in each.open})
     each.waiting = Counter(
-        stands[n].why.replace("_", " ") or "not looked at yet"
-        for n in each.open
-        if stands[n].state == "PENDING"
+        stands[n].reason or "not looked at yet" for n in each.open if stands[n].state == "PENDING"
     )
     lost = any(stands[index].state == GONE for index in each.open)
     each.gone = each.gone + 1 if lost else 0

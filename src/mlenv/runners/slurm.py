@@ -52,7 +52,7 @@ class Patience:
 
     def given_up(self, job: str, stands: Mapping[int, Stand]) -> dict[int, Stand]:
         """Take the tasks of an array away that will not be started; return them with the cause."""
-        causes = {n: f"held: {_spaced(each.why)}" for n, each in stands.items() if each.held}
+        causes = {n: f"held: {each.reason}" for n, each in stands.items() if each.held}
         causes |= self._nodeless(stands)
         for index in causes:
             self.slurm.cancel(f"{job}_{index}")
@@ -70,10 +70,6 @@ class Patience:
         self._since = self.clock() if self._since is None else self._since
         limit = _LASTING_SECONDS if closed.lasting else _DOWN_SECONDS
         return dict.fromkeys(waiting, closed.cause) if self.clock() - self._since >= limit else {}
-
-
-def _spaced(text: str) -> str:
-    return text.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
